@@ -1,0 +1,198 @@
+"""AsyncHistory: one context of a store, for an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, Unpack, overload
+
+from sqlalchemy import Connection
+
+from chatstore import requests
+from chatstore.cursor import Cursor
+from chatstore.kinds import Selection, select
+from chatstore.live.subscription import AsyncSubscription, Opened
+from chatstore.model import Block, BlockDraft, JsonValue, Tag
+from chatstore.operations import appending, marking, reading
+from chatstore.operations.reading import LogPage, Range
+from chatstore.operations.rows import Cursors
+from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.requests import AppendOptions, Filters
+
+if TYPE_CHECKING:
+    from chatstore.async_store import AsyncChatStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncHistory:
+    """`History` for an event loop: the same names and parameters, awaited; `subscribe` gives an async iterator.
+
+    Cancelled before its commit began, an append stores nothing; after that it is stored whole. A `key` makes the
+    repetition safe in both cases.
+    """
+
+    def __init__(self, store: AsyncChatStore, context: ContextRef) -> None:
+        self._store = store
+        self._context = context
+
+    def __repr__(self) -> str:
+        return f"AsyncHistory({self.context_id!r})"
+
+    @property
+    def context_id(self) -> str:
+        """As `History.context_id`."""
+        return self._context.context_id
+
+    @overload
+    async def append(self, drafts: BlockDraft, *, key: str | None = None, expect: str | None = None) -> Block: ...
+    @overload
+    async def append(
+        self, drafts: Iterable[BlockDraft], *, key: str | None = None, expect: str | None = None
+    ) -> list[Block]: ...
+    async def append(
+        self, drafts: BlockDraft | Iterable[BlockDraft], *, key: str | None = None, expect: str | None = None
+    ) -> Block | list[Block]:
+        """As `History.append`."""
+        one = isinstance(drafts, BlockDraft)
+        wanted = requests.append(self._context, [drafts] if isinstance(drafts, BlockDraft) else drafts, key, expect)
+        stored = await self._append(wanted)
+        return stored[0] if one else stored
+
+    async def append_user_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """As `History.append_user_message`."""
+        return (await self._append(requests.append_named(self._context, "message", "user", text, options)))[0]
+
+    async def append_assistant_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """As `History.append_assistant_message`."""
+        return (await self._append(requests.append_named(self._context, "message", "assistant", text, options)))[0]
+
+    async def append_system_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """As `History.append_system_message`."""
+        return (await self._append(requests.append_named(self._context, "message", "system", text, options)))[0]
+
+    async def append_status_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """As `History.append_status_message`."""
+        return (await self._append(requests.append_named(self._context, "status", None, text, options)))[0]
+
+    async def append_reasoning(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """As `History.append_reasoning`."""
+        return (await self._append(requests.append_named(self._context, "reasoning", "assistant", text, options)))[0]
+
+    async def append_function_call(
+        self, name: str, arguments: JsonValue, *, call_id: str | None = None, **options: Unpack[AppendOptions]
+    ) -> Block:
+        """As `History.append_function_call`."""
+        return (await self._append(requests.append_call(self._context, name, arguments, call_id, options)))[0]
+
+    async def append_function_result(
+        self,
+        text: str,
+        *,
+        call: Block | str | None = None,
+        call_id: str | None = None,
+        name: str | None = None,
+        is_error: bool = False,
+        **options: Unpack[AppendOptions],
+    ) -> Block:
+        """As `History.append_function_result`."""
+        wanted = requests.append_result(self._context, text, call, call_id, name, is_error, options)
+        return (await self._append(wanted))[0]
+
+    async def get_messages(
+        self,
+        *,
+        kind: str = "trace",
+        last: int | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+        **filters: Unpack[Filters],
+    ) -> list[Block]:
+        """As `History.get_messages`."""
+        cursors = (await self._store._open()).cursors
+        wanted = requests.window(self.context_id, cursors, last=last, after=after, before=before, limit=limit)
+        return await self._read(reading.messages, select(kind=kind, **filters), wanted)
+
+    async def since_last_user_message(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> list[Block]:
+        """As `History.since_last_user_message`."""
+        return await self._read(reading.messages, select(kind=kind, **filters), Range(since_last_user_message=True))
+
+    async def get_block(self, block_id: str) -> Block:
+        """As `History.get_block`."""
+        return await self._read(reading.block, block_id)
+
+    async def count(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> int:
+        """As `History.count`."""
+        return await self._read(reading.count, select(kind=kind, **filters))
+
+    async def head(self) -> Cursor:
+        """As `History.head`."""
+        return await self._read(reading.head_cursor)
+
+    def subscribe(
+        self,
+        context_id: str | None = None,
+        *,
+        after: str | None = None,
+        kind: str = "trace",
+        follow: bool = True,
+        timeout: float | None = None,
+        **filters: Unpack[Filters],
+    ) -> AsyncSubscription:
+        """As `History.subscribe`."""
+        followed = self.context_id if context_id is None else context_id
+        wanted = requests.subscription(followed, after, kind, follow, timeout, filters)
+        return self._store._following(AsyncSubscription(_Log(self._store, wanted.context_id), wanted))
+
+    async def tag(self, block: Block | str, *tags: Tag) -> Block:
+        """As `History.tag`."""
+        return await self._write(marking.tag_block, requests.block_id(block), requests.tags(tags))
+
+    async def tag_context(self, *tags: Tag) -> None:
+        """As `History.tag_context`."""
+        await self._write(marking.tag_context, requests.tags(tags))
+
+    async def set_usage(self, block: Block | str, usage: dict[str, JsonValue]) -> Block:
+        """As `History.set_usage`."""
+        return await self._write(marking.set_usage, requests.block_id(block), requests.usage(usage))
+
+    async def _append(self, wanted: appending.Append) -> list[Block]:
+        return await self._store._write(partial(appending.append, wanted=wanted))
+
+    async def _write(
+        self,
+        operation: Callable[Concatenate[Transaction, ContextRef, P], T],
+        *values: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        return await self._store._write(lambda transaction: operation(transaction, self._context, *values, **named))
+
+    async def _read(
+        self,
+        operation: Callable[Concatenate[Connection, str, Cursors, P], T],
+        *values: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        cursors = (await self._store._open()).cursors
+        return await self._store._read(lambda conn: operation(conn, self.context_id, cursors, *values, **named))
+
+
+class _Log:
+    """The log of one context, read for a subscription."""
+
+    def __init__(self, store: AsyncChatStore, context_id: str) -> None:
+        self._store = store
+        self._context_id = context_id
+
+    async def open(self) -> Opened:
+        core = await self._store._open()
+        head = await self._store._read(lambda conn: reading.head(conn, self._context_id))
+        return Opened(core.hub, core.cursors(self._context_id), head)
+
+    async def page(self, selection: Selection, after: int, limit: int) -> LogPage:
+        cursors = (await self._store._open()).cursors
+        return await self._store._read(
+            lambda conn: reading.log(conn, self._context_id, cursors, selection, after=after, limit=limit)
+        )

@@ -1,0 +1,116 @@
+"""Checks of what a caller gives, and the limits they hold it to."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chatstore.errors import InvalidData, InvalidInput, InvalidText, LimitExceeded
+
+MAX_CONTEXT_ID: Final = 1_000
+"""Characters in a context id."""
+MAX_NAME: Final = 1_000
+"""Characters in any other name: type, role, author, run, key, a tag's kind and name."""
+MAX_TAGS: Final = 1_000
+"""Tags on one block or history, and context keys of one history."""
+MAX_DEPTH: Final = 100
+"""Levels of nesting in JSON."""
+MAX_BLOCK: Final = 64 * 1024 * 1024
+"""Bytes of one block: its text, its JSON, and each of its parts, together."""
+MAX_BATCH: Final = 100_000
+"""Blocks in one append."""
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def text(value: object, what: str) -> str:
+    """The value, if it is text that can be stored; any character but a lone surrogate can."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{what} is {type(value).__name__}; it takes str")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidText(
+                f"{what} has a lone surrogate (U+{ord(value[error.start]):04X}) at character {error.start},"
+                " which UTF-8 cannot carry; replace it before storing"
+            ) from None
+    return value
+
+
+def name(value: object, what: str, *, limit: int = MAX_NAME) -> str:
+    """The value, if it is a name: text of 1 to `limit` characters without NUL."""
+    checked = text(value, what)
+    if not checked:
+        raise InvalidInput(f"{what} is empty")
+    if len(checked) > limit:
+        raise LimitExceeded(f"{what} has {len(checked):,} characters; at most {limit:,} are stored")
+    if "\0" in checked:
+        raise InvalidText(f"{what} has a NUL character; names go without")
+    return checked
+
+
+def context_id(value: object) -> str:
+    """The value, if it can name a context."""
+    return name(value, "the context id", limit=MAX_CONTEXT_ID)
+
+
+def context_keys(keys: Mapping[str, str]) -> dict[str, str]:
+    """A copy of context keys, ordered by key so that equal keys read equal."""
+    if not keys:
+        raise InvalidInput("context keys are empty; name at least one, or use a context id")
+    if len(keys) > MAX_TAGS:
+        raise LimitExceeded(f"{len(keys):,} context keys; at most {MAX_TAGS:,} are stored")
+    return {name(key, "a context key"): name(keys[key], f"context key {key!r}") for key in sorted(keys, key=str)}
+
+
+def json_text(value: object, what: str) -> str:
+    """The value as JSON text that reads back equal: key order, numbers and all."""
+    _check_json(value, what, 0)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _check_json(value: Any, what: str, depth: int) -> None:
+    if isinstance(value, str):
+        text(value, f"a string in {what}")
+    elif value is None or isinstance(value, bool):
+        pass
+    elif isinstance(value, int):
+        if value not in _INT64:
+            raise InvalidData(f"an integer in {what} has more than 64 bits; store it as a string")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidData(f"{value} in {what} is not JSON; use None or a string")
+    elif isinstance(value, (dict, list, tuple)):
+        if depth == MAX_DEPTH:
+            raise LimitExceeded(f"{what} is nested more than {MAX_DEPTH} levels deep")
+        _check_members(value, what, depth + 1)
+    else:
+        raise InvalidData(f"{type(value).__name__} in {what} is not JSON; convert it first")
+
+
+def _check_members(value: Any, what: str, depth: int) -> None:
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise InvalidData(f"a key of {what} is {type(key).__name__}; JSON keys are strings")
+            text(key, f"a key of {what}")
+        value = value.values()
+    for member in value:
+        _check_json(member, what, depth)
+
+
+def count(value: object, what: str) -> int:
+    """The value, if it is a number of blocks to return: an integer of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidInput(f"{what} is {value!r}; it takes an integer of at least 0")
+    return value
+
+
+def seconds(value: object, what: str) -> float:
+    """The value, if it is a time to wait: a finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise InvalidInput(f"{what} is {value!r}; it takes seconds, 0 or more")
+    return float(value)

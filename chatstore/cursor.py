@@ -1,0 +1,68 @@
+"""Cursors: positions in the log of one context, as text.
+
+A cursor reads `<store>-<context>-<sequence>`: twelve hexadecimal digits of the store's random identity, twelve of
+a digest of the context id, and twelve decimal digits. So it is safe in a URL, a header and an SSE `id:` line, it
+orders as text within its context, and it is refused anywhere but in the store and context it came from. The
+digest depends on the context id alone: a cursor can be had before the history exists.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import NewType
+
+from chatstore.errors import InvalidCursor
+
+Cursor = NewType("Cursor", str)
+"""A position in the log of one context: opaque, safe in a URL, ordered as text within its context."""
+
+NOW = "now"
+"""What `subscribe(after=…)` takes for "from the head on"."""
+
+IDENTITY_BYTES = 6
+_SEQUENCE_DIGITS = 12
+_PATTERN = re.compile(r"([0-9a-f]{12})-([0-9a-f]{12})-([0-9]{12})", re.ASCII)
+
+
+def context_mark(context_id: str) -> str:
+    """The twelve hexadecimal digits that stand for a context in its cursors."""
+    return blake2b(context_id.encode(), digest_size=IDENTITY_BYTES).hexdigest()
+
+
+class CursorFactory:
+    """Makes and reads the cursors of one context of one store."""
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, store_identity: str, context_id: str) -> None:
+        self._prefix = f"{store_identity}-{context_mark(context_id)}-"
+
+    def at(self, sequence: int) -> Cursor:
+        """The cursor of the change with this number; 0 is before the first."""
+        return Cursor(f"{self._prefix}{sequence:012d}")
+
+    def sequence(self, cursor: str) -> int:
+        """The number of the change a cursor stands at. Raises InvalidCursor, which says in what way it is wrong."""
+        match = _PATTERN.fullmatch(cursor) if isinstance(cursor, str) else None
+        if match is None:
+            raise InvalidCursor(f"{_shown(cursor)} is not a cursor; pass one that a change, a block or head() gave")
+        store, context, sequence = match.groups()
+        if store != self._prefix[:12]:
+            raise InvalidCursor(
+                "the cursor belongs to another store, or to this one before it was deleted and created anew;"
+                " read the history again from the beginning"
+            )
+        if context != self._prefix[13:25]:
+            raise InvalidCursor("the cursor belongs to another context of this store; use it with that one")
+        return int(sequence)
+
+
+def sequence_of(cursor: Cursor) -> int:
+    """The number in a cursor that this process made itself."""
+    return int(cursor[-_SEQUENCE_DIGITS:])
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,161 @@
+"""SQLite: one file in WAL mode, written by one transaction at a time.
+
+Every connection is in the driver's autocommit mode. A read is one statement, and so a consistent snapshot; writes
+say BEGIN IMMEDIATE themselves, because a transaction that starts as a reader is refused when it turns writer
+(https://www.sqlite.org/isolation.html).
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
+
+from chatstore.databases import sqlite_file
+from chatstore.errors import (
+    ChatStoreError,
+    StorageError,
+    StoreBusy,
+    StoreDamaged,
+    StoreFull,
+    StoreReadOnly,
+)
+
+_READ_PRAGMAS = ("PRAGMA query_only=ON",)
+_WRITE_PRAGMAS = ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=0")
+_FIRST_WAIT, _LONGEST_WAIT = 0.0001, 0.005
+
+
+class SqliteDatabase:
+    """One open SQLite store: connections to read, one to write, and the signs of other processes' commits."""
+
+    def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
+        self.path = path
+        self._busy_timeout = busy_timeout
+        self.identity = sqlite_file.prepare(path, create=create)
+        self.readers = _engine(path, _READ_PRAGMAS)
+        self._writers = _engine(path, _WRITE_PRAGMAS)
+
+    def async_readers(self) -> AsyncEngine:
+        """Connections to read from an event loop; they belong to that loop, and the caller disposes of them."""
+        engine = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=str(self.path)),
+            isolation_level="AUTOCOMMIT",
+            pool_size=4,
+            max_overflow=4,
+        )
+        event.listen(engine.sync_engine, "connect", _setup(_READ_PRAGMAS))
+        return engine
+
+    def writer(self) -> Connection:
+        """The connection of the committer, who closes it."""
+        return self._writers.connect()
+
+    def begin(self, conn: Connection) -> None:
+        """Takes the write lock. Raises StoreBusy when another process keeps it for the whole busy timeout.
+
+        SQLite's own busy handler sleeps up to 100 ms between tries, and whoever came last may win; short sleeps of
+        random length serve contending processes sooner and more evenly.
+        """
+        deadline = time.monotonic() + self._busy_timeout
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                return run(conn, "BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(wait * random.uniform(0.5, 1.5))
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def commit(self, conn: Connection) -> None:
+        """Commits: from here on the writes are durable and visible."""
+        run(conn, "COMMIT")
+
+    def rollback(self, conn: Connection) -> None:
+        """Ends the transaction, if one is open."""
+        if self.in_transaction(conn):
+            run(conn, "ROLLBACK")
+
+    def in_transaction(self, conn: Connection) -> bool:
+        """Whether a transaction is open."""
+        connection: Any = conn.connection.dbapi_connection
+        return bool(connection.in_transaction)
+
+    def version(self, conn: Connection) -> int:
+        """A number that differs once another connection committed; comparable on one connection only, about 4 µs."""
+        cursor = conn.connection.cursor()
+        cursor.execute("PRAGMA data_version")
+        (number,) = cursor.fetchall()[0]
+        cursor.close()
+        return int(number)
+
+    def translate(self, error: Exception) -> Exception:
+        """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""
+        if not isinstance(error, (sqlite3.Error, exc.SQLAlchemyError)):
+            return error
+        ours = translate(error, self.path)
+        ours.__cause__ = error
+        return ours
+
+    def close(self) -> None:
+        """Closes the connections that no one has out."""
+        self.readers.dispose()
+        self._writers.dispose()
+
+
+def run(conn: Connection, statement: str) -> None:
+    """Runs one of SQLite's own statements, which return nothing."""
+    cursor = conn.connection.cursor()
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()
+
+
+def translate(error: Exception, path: Path) -> ChatStoreError:
+    """The error of our tree for an error of the driver or of SQLAlchemy."""
+    original = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+    name = getattr(original, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return StoreBusy(f"{path} stayed locked by another process; try again, or raise busy_timeout")
+    if name == "SQLITE_FULL":
+        return StoreFull(f"no space left for {path}; free some, then go on writing")
+    if name.startswith("SQLITE_READONLY"):
+        return StoreReadOnly(f"{path} or its directory cannot be written by this process ({original})")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StoreDamaged(f"{path} is damaged ({original}); restore a backup")
+    return StorageError(f"the database reported {original} ({name or type(original).__name__}) for {path}")
+
+
+def _engine(path: Path, pragmas: tuple[str, ...]) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        isolation_level="AUTOCOMMIT",
+        poolclass=QueuePool,
+        pool_size=8,
+        max_overflow=64,
+        connect_args={"check_same_thread": False, "cached_statements": 256},
+    )
+    event.listen(engine, "connect", _setup(pragmas))
+    return engine
+
+
+def _setup(pragmas: tuple[str, ...]) -> Any:
+    def connect(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    return connect
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return error.sqlite_errorcode & 0xFF

@@ -1,0 +1,175 @@
+"""The store's file: made whole, recognised before it is touched.
+
+A file of ours carries an application id, its format in `user_version`, and a random identity in `store_info`. All
+of it is read through SQLite: opening the file by other means and closing it again would drop the locks that this
+process holds on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, create_engine, event, insert
+from sqlalchemy.pool import NullPool
+
+from chatstore import ids
+from chatstore.cursor import IDENTITY_BYTES
+from chatstore.errors import (
+    NotAStore,
+    OpenError,
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreDamaged,
+    StoreNotFound,
+    StoreReadOnly,
+)
+from chatstore.schema import SCHEMA_VERSION, metadata, store_info
+
+APPLICATION_ID = 0x63687374
+"""`chst`, in SQLite's header."""
+
+
+def prepare(path: Path, *, create: bool) -> str:
+    """Makes sure that a store of this version is at `path`, made anew if there is nothing; its identity."""
+    if not path.exists():
+        if not create:
+            raise StoreNotFound(f"there is no store at {path}")
+        _create(path)
+    _check_file(path)
+    with _inspecting(path) as conn:
+        version = _format(conn, path)
+        check_version(version, path)
+        (identity,) = conn.execute("SELECT value FROM store_info WHERE name = 'identity'").fetchone() or (None,)
+        if conn.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            conn.execute("PRAGMA journal_mode=WAL")
+    if identity is None:
+        raise StoreDamaged(f"{path} has lost its identity; restore a backup")
+    return str(identity)
+
+
+def check_version(version: int, path: Path) -> None:
+    """Refuses a store of another format, with what to do."""
+    if version < SCHEMA_VERSION:
+        raise SchemaTooOld(
+            f"{path} has format {version}, this chatstore writes {SCHEMA_VERSION};"
+            f" back it up, then run: chatstore migrate {shlex.quote(str(path))}"
+        )
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"{path} has format {version}, this chatstore knows up to {SCHEMA_VERSION}; upgrade chatstore"
+        )
+
+
+def format_of(path: Path) -> int:
+    """The format of the store at `path`. Raises an OpenError where there is none."""
+    if not path.exists():
+        raise StoreNotFound(f"there is no store at {path}")
+    _check_file(path)
+    with _inspecting(path) as conn:
+        return _format(conn, path)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise StoreNotFound(f"{path} cannot be reached: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise NotAStore(f"{path} is a directory; name a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise NotAStore(f"{path} is not a regular file")
+    if status.st_size == 0:
+        raise NotAStore(f"{path} is an empty file, not a store; remove it and it is made anew")
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise StoreReadOnly(f"{path} and its directory have to be writable: SQLite keeps its log beside the file")
+
+
+@contextmanager
+def _inspecting(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as conn:
+            yield conn
+    except sqlite3.DatabaseError as error:
+        raise _refusal(error, path) from error
+
+
+def _refusal(error: sqlite3.DatabaseError, path: Path) -> OpenError | StoreDamaged:
+    name = error.sqlite_errorname if hasattr(error, "sqlite_errorname") else ""
+    if name == "SQLITE_NOTADB":
+        return NotAStore(f"{path} is not a chatstore file; it was left as it is")
+    if name.startswith("SQLITE_CORRUPT"):
+        return StoreDamaged(f"{path} is damaged ({error}); restore a backup")
+    if name.startswith("SQLITE_READONLY"):
+        return StoreReadOnly(f"{path} or its directory cannot be written by this process")
+    return OpenError(f"{path} cannot be opened: {error} ({name})")
+
+
+def _format(conn: sqlite3.Connection, path: Path) -> int:
+    (application,) = conn.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID:
+        raise NotAStore(f"{path} is another application's database; it was left as it is")
+    (version,) = conn.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _create(path: Path) -> None:
+    """Makes a whole store beside the path, then links it there: no other process ever sees half of one.
+
+    Whoever loses the race to link finds the winner's store, and uses that.
+    """
+    for left in (path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-journal")):
+        if left.exists():
+            raise OpenError(f"{left} is left of a store that is gone; restore {path.name}, or move it away")
+    try:
+        # A private directory gives the file its mode 0600 before there is anything in it to read.
+        with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}-", dir=path.parent) as directory:
+            new = Path(directory) / "new.db"
+            _fill(new)
+            new.chmod(0o600)
+            os.link(new, path)
+    except FileExistsError:
+        pass
+    except FileNotFoundError as error:
+        raise StoreNotFound(f"{path.parent} does not exist; make the directory first") from error
+    except PermissionError as error:
+        raise StoreReadOnly(f"no store can be made at {path}: {error.strerror}") from error
+    except OSError as error:
+        raise OpenError(f"no store can be made at {path}: {error.strerror or error}") from error
+
+
+def _fill(path: Path) -> None:
+    engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)), poolclass=NullPool)
+    event.listen(engine, "connect", _begin_by_hand)
+    with engine.connect() as conn:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+            conn.exec_driver_sql(f"PRAGMA {pragma}")
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+        metadata.create_all(conn)
+        stamp(conn, SCHEMA_VERSION)
+        conn.exec_driver_sql("COMMIT")
+    engine.dispose()
+
+
+def stamp(conn: Connection, version: int) -> None:
+    """Marks a database as ours and of this format; gives it an identity and a birthday."""
+    conn.execute(
+        insert(store_info),
+        [
+            {"name": "identity", "value": secrets.token_hex(IDENTITY_BYTES)},
+            {"name": "created_at", "value": str(ids.now())},
+        ],
+    )
+    conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+    conn.exec_driver_sql(f"PRAGMA user_version={version}")
+
+
+def _begin_by_hand(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None

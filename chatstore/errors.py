@@ -1,0 +1,195 @@
+"""Everything that chatstore raises, under one base.
+
+    ChatStoreError
+    ├── InvalidInput              what was given cannot be stored or asked for (also a ValueError)
+    │   ├── InvalidText           a lone surrogate, or NUL in a name
+    │   ├── InvalidData           not JSON: NaN, integers over 64 bits, too deep, other objects
+    │   ├── LimitExceeded         longer or more than a documented limit
+    │   ├── UnknownKind           a kind of read other than transcript, prompt, trace
+    │   └── InvalidCursor         malformed, of another store or context, or beyond the head
+    ├── Conflict                  `expect=`: something was written after that cursor
+    ├── KeyConflict               `key=`: used before, with other content
+    ├── BlockNotFound             no such block in this history
+    ├── BlobNotFound              no bytes of that digest in this store
+    ├── OpenError                 the store cannot be opened
+    │   ├── StoreNotFound         nothing there, and not asked to create it
+    │   ├── NotAStore             a directory, another file, another application's database
+    │   ├── SchemaTooOld          run the command that the message names
+    │   ├── SchemaTooNew          written by a newer chatstore
+    │   └── StoreReadOnly         the file or its directory cannot be written
+    ├── UsageError                the program's own mistake
+    │   ├── StoreClosed           used after close()
+    │   ├── ForkedStore           opened before os.fork(), used in the child
+    │   └── WrongEventLoop        an AsyncChatStore used from a second event loop
+    └── StorageError              the database did not do what it was asked
+        ├── StoreBusy             another process held the write lock too long (retryable)
+        ├── StoreFull             no space left
+        └── StoreDamaged          the file is not a sound database any more
+
+Each says what happened and what to do; `code` and `retryable` say the same to a program. An exception of a
+database driver never reaches a caller: it is the `__cause__` of one of these.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ChatStoreError(Exception):
+    """Base of every error raised by chatstore."""
+
+    code: ClassVar[str] = "error"
+    """A stable name for programs, in snake case."""
+    retryable: ClassVar[bool] = False
+    """Whether the same call may succeed later, unchanged."""
+
+
+class InvalidInput(ChatStoreError, ValueError):
+    """What was given cannot be stored or asked for; nothing was written."""
+
+    code = "invalid_input"
+
+
+class InvalidText(InvalidInput):
+    """Text that UTF-8 cannot carry, or a name with a NUL in it."""
+
+    code = "invalid_text"
+
+
+class InvalidData(InvalidInput):
+    """A value that JSON cannot carry exactly."""
+
+    code = "invalid_data"
+
+
+class LimitExceeded(InvalidInput):
+    """Longer, deeper or more than a documented limit."""
+
+    code = "limit_exceeded"
+
+
+class UnknownKind(InvalidInput):
+    """A kind of read that does not exist."""
+
+    code = "unknown_kind"
+
+
+class InvalidCursor(InvalidInput):
+    """A cursor that is malformed, of another store or context, or beyond the head."""
+
+    code = "invalid_cursor"
+
+
+class Conflict(ChatStoreError):
+    """Something was written after the cursor given as `expect=`; nothing of this append was stored."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, *, head: str) -> None:
+        super().__init__(message)
+        self.head = head
+        """The history's head when the append was refused, to read on from and decide again."""
+
+
+class KeyConflict(ChatStoreError):
+    """The key was used before in this history, with other content; nothing of this append was stored."""
+
+    code = "key_conflict"
+
+
+class BlockNotFound(ChatStoreError):
+    """No block of that id in this history."""
+
+    code = "block_not_found"
+
+
+class BlobNotFound(ChatStoreError):
+    """No bytes of that digest in this store."""
+
+    code = "blob_not_found"
+
+
+class OpenError(ChatStoreError):
+    """The store cannot be opened; the file was left as it was."""
+
+    code = "open_error"
+
+
+class StoreNotFound(OpenError):
+    """Nothing at that path, or no directory to create it in."""
+
+    code = "store_not_found"
+
+
+class NotAStore(OpenError):
+    """The path holds something else: a directory, another file, another application's database."""
+
+    code = "not_a_store"
+
+
+class SchemaTooOld(OpenError):
+    """The store was written by an older chatstore; the message names the command that brings it up to date."""
+
+    code = "schema_too_old"
+
+
+class SchemaTooNew(OpenError):
+    """The store was written by a newer chatstore than this one."""
+
+    code = "schema_too_new"
+
+
+class StoreReadOnly(OpenError):
+    """The file or its directory cannot be written by this process."""
+
+    code = "store_read_only"
+
+
+class UsageError(ChatStoreError):
+    """The program used the store in a way that cannot work."""
+
+    code = "usage_error"
+
+
+class StoreClosed(UsageError):
+    """The store was closed before this call."""
+
+    code = "store_closed"
+
+
+class ForkedStore(UsageError):
+    """The store was opened before a fork and used in the child; open a store of its own there."""
+
+    code = "forked_store"
+
+
+class WrongEventLoop(UsageError):
+    """An AsyncChatStore belongs to the event loop that used it first."""
+
+    code = "wrong_event_loop"
+
+
+class StorageError(ChatStoreError):
+    """The database reported an error; what was not acknowledged is not stored."""
+
+    code = "storage_error"
+
+
+class StoreBusy(StorageError):
+    """Another process held the write lock for longer than the store was told to wait."""
+
+    code = "store_busy"
+    retryable = True
+
+
+class StoreFull(StorageError):
+    """No space left for the write; reads go on, and so do writes once there is space."""
+
+    code = "store_full"
+    retryable = True
+
+
+class StoreDamaged(StorageError):
+    """The file is not a sound database any more."""
+
+    code = "store_damaged"

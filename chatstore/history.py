@@ -1,0 +1,219 @@
+"""History: one context of a store, for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, Unpack, overload
+
+from sqlalchemy import Connection
+
+from chatstore import requests
+from chatstore.cursor import Cursor
+from chatstore.kinds import Selection, select
+from chatstore.live.subscription import Opened, Subscription
+from chatstore.model import Block, BlockDraft, JsonValue, Tag
+from chatstore.operations import appending, marking, reading
+from chatstore.operations.reading import LogPage, Range
+from chatstore.operations.rows import Cursors
+from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.requests import AppendOptions, Filters
+
+if TYPE_CHECKING:
+    from chatstore.store import ChatStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class History:
+    """The append-only file of one context: a cheap handle, made by `store.history(…)`; no I/O until it is used.
+
+    Every append returns what was stored once it is committed: visible to every process, and there after a crash of
+    any. All methods raise an error below ChatStoreError; InvalidInput before anything is written.
+    """
+
+    def __init__(self, store: ChatStore, context: ContextRef) -> None:
+        self._store = store
+        self._context = context
+
+    def __repr__(self) -> str:
+        return f"History({self.context_id!r})"
+
+    @property
+    def context_id(self) -> str:
+        """The context's id; of a context named by keys, the one that stands for them."""
+        return self._context.context_id
+
+    @overload
+    def append(self, drafts: BlockDraft, *, key: str | None = None, expect: str | None = None) -> Block: ...
+    @overload
+    def append(
+        self, drafts: Iterable[BlockDraft], *, key: str | None = None, expect: str | None = None
+    ) -> list[Block]: ...
+    def append(
+        self, drafts: BlockDraft | Iterable[BlockDraft], *, key: str | None = None, expect: str | None = None
+    ) -> Block | list[Block]:
+        """Stores one draft, or several as one batch: all of it or none, with consecutive indexes.
+
+        `key`: a name for this append, to repeat it safely: with the same content the blocks already stored are
+        returned, with other content it raises KeyConflict. `expect`: a cursor; raises Conflict, with the current
+        head, if anything was written after it.
+        """
+        one = isinstance(drafts, BlockDraft)
+        wanted = requests.append(self._context, [drafts] if isinstance(drafts, BlockDraft) else drafts, key, expect)
+        stored = self._append(wanted)
+        return stored[0] if one else stored
+
+    def append_user_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """Stores what a person said. Takes the fields of BlockDraft, `key` and `expect`; see `append`."""
+        return self._append(requests.append_named(self._context, "message", "user", text, options))[0]
+
+    def append_assistant_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """Stores what the assistant said to the person, or with `internal=True` to another agent."""
+        return self._append(requests.append_named(self._context, "message", "assistant", text, options))[0]
+
+    def append_system_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """Stores a system prompt."""
+        return self._append(requests.append_named(self._context, "message", "system", text, options))[0]
+
+    def append_status_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """Stores what an agent is doing, for people who watch; never in a transcript or a prompt."""
+        return self._append(requests.append_named(self._context, "status", None, text, options))[0]
+
+    def append_reasoning(self, text: str, **options: Unpack[AppendOptions]) -> Block:
+        """Stores what a model thought."""
+        return self._append(requests.append_named(self._context, "reasoning", "assistant", text, options))[0]
+
+    def append_function_call(
+        self, name: str, arguments: JsonValue, *, call_id: str | None = None, **options: Unpack[AppendOptions]
+    ) -> Block:
+        """Stores a function call: `data` has name, arguments and call_id, `text` the arguments as they were given.
+
+        Arguments given as a string are the model's own JSON, kept to the letter; where it does not parse,
+        `data["arguments"]` is None.
+        """
+        return self._append(requests.append_call(self._context, name, arguments, call_id, options))[0]
+
+    def append_function_result(
+        self,
+        text: str,
+        *,
+        call: Block | str | None = None,
+        call_id: str | None = None,
+        name: str | None = None,
+        is_error: bool = False,
+        **options: Unpack[AppendOptions],
+    ) -> Block:
+        """Stores the result of a function call. `call` is its block (or the block's id), which becomes the parent."""
+        wanted = requests.append_result(self._context, text, call, call_id, name, is_error, options)
+        return self._append(wanted)[0]
+
+    def get_messages(
+        self,
+        *,
+        kind: str = "trace",
+        last: int | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+        **filters: Unpack[Filters],
+    ) -> list[Block]:
+        """The blocks of a kind, in order: `transcript` (what the person saw), `prompt` (what a model needs next) or
+        `trace` (everything).
+
+        `types`, `roles`, `authors`, `tags`, `states` and `run` narrow it; all must hold. `after` and `before` are
+        cursors, both exclusive. `limit` gives the first so many, `last` the last. A context that does not exist
+        has no blocks.
+        """
+        cursors = self._store._open().cursors
+        wanted = requests.window(self.context_id, cursors, last=last, after=after, before=before, limit=limit)
+        return self._read(reading.messages, select(kind=kind, **filters), wanted)
+
+    def since_last_user_message(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> list[Block]:
+        """The selected blocks behind the last user message; all of them where the user has said nothing."""
+        return self._read(reading.messages, select(kind=kind, **filters), Range(since_last_user_message=True))
+
+    def get_block(self, block_id: str) -> Block:
+        """One block by its id. Raises BlockNotFound."""
+        return self._read(reading.block, block_id)
+
+    def count(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> int:
+        """How many blocks are selected."""
+        return self._read(reading.count, select(kind=kind, **filters))
+
+    def head(self) -> Cursor:
+        """The cursor of the last change; of a context that does not exist, the one before its first."""
+        return self._read(reading.head_cursor)
+
+    def subscribe(
+        self,
+        context_id: str | None = None,
+        *,
+        after: str | None = None,
+        kind: str = "trace",
+        follow: bool = True,
+        timeout: float | None = None,
+        **filters: Unpack[Filters],
+    ) -> Subscription:
+        """An iterator over the changes of this context (or of another, by its id): first those behind `after`, then
+        those that come, from any process.
+
+        `after` is a cursor, None for the beginning, or "now". `kind` and the filters mean the same blocks as in
+        `get_messages`, and never move the cursor. `follow=False` ends when caught up; `timeout` (seconds) ends
+        after that long without a change. A context that does not exist yet is waited for.
+        """
+        followed = self.context_id if context_id is None else context_id
+        wanted = requests.subscription(followed, after, kind, follow, timeout, filters)
+        return self._store._following(Subscription(_Log(self._store, wanted.context_id), wanted))
+
+    def tag(self, block: Block | str, *tags: Tag) -> Block:
+        """Puts tags on a block; one of the same kind and name takes the new value. The block as it is then."""
+        return self._write(marking.tag_block, requests.block_id(block), requests.tags(tags))
+
+    def tag_context(self, *tags: Tag) -> None:
+        """Puts tags on the history itself, by which `store.contexts(tags=…)` finds it."""
+        self._write(marking.tag_context, requests.tags(tags))
+
+    def set_usage(self, block: Block | str, usage: dict[str, JsonValue]) -> Block:
+        """Sets what a block cost: a dict such as `{"input_tokens": 12}`. The block as it is then."""
+        return self._write(marking.set_usage, requests.block_id(block), requests.usage(usage))
+
+    def _append(self, wanted: appending.Append) -> list[Block]:
+        return self._store._write(partial(appending.append, wanted=wanted))
+
+    def _write(
+        self,
+        operation: Callable[Concatenate[Transaction, ContextRef, P], T],
+        *values: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        return self._store._write(lambda transaction: operation(transaction, self._context, *values, **named))
+
+    def _read(
+        self,
+        operation: Callable[Concatenate[Connection, str, Cursors, P], T],
+        *values: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        cursors = self._store._open().cursors
+        return self._store._read(lambda conn: operation(conn, self.context_id, cursors, *values, **named))
+
+
+class _Log:
+    """The log of one context, read for a subscription."""
+
+    def __init__(self, store: ChatStore, context_id: str) -> None:
+        self._store = store
+        self._context_id = context_id
+
+    def open(self) -> Opened:
+        core = self._store._open()
+        head = self._store._read(lambda conn: reading.head(conn, self._context_id))
+        return Opened(core.hub, core.cursors(self._context_id), head)
+
+    def page(self, selection: Selection, after: int, limit: int) -> LogPage:
+        cursors = self._store._open().cursors
+        return self._store._read(
+            lambda conn: reading.log(conn, self._context_id, cursors, selection, after=after, limit=limit)
+        )

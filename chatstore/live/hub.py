@@ -1,0 +1,212 @@
+"""The hub: notices what other processes commit, reads it once, and hands it to this process's subscriptions.
+
+Commits of this process are handed over as they happen. For those of others a thread waits for a wake-up, which
+only ever means "look again": it looks at the database's version, then reads what is new. Every wait has a time
+limit, so a lost wake-up costs at most LONGEST_WAIT.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+from sqlalchemy import Connection
+
+from chatstore.databases.sqlite import SqliteDatabase
+from chatstore.errors import StoreClosed
+from chatstore.kinds import Selection
+from chatstore.live.channel import MAX_ENTRIES, Channel, Entry, Waiter
+from chatstore.live.wakers import Waker
+from chatstore.operations import histories, reading
+from chatstore.operations.rows import Cursors
+
+LONGEST_WAIT = 0.5
+"""Seconds between two looks at the database, whatever the wake-ups do."""
+
+_EVERYTHING = Selection()
+_log = logging.getLogger(__name__)
+
+
+class Hub:
+    """The channels of one process and store, and the thread that keeps them up to date while anyone subscribes."""
+
+    def __init__(self, database: SqliteDatabase, cursors: Cursors, make_waker: Callable[[], Waker]) -> None:
+        self._database = database
+        self._cursors = cursors
+        self._make_waker = make_waker
+        self._lock = threading.Lock()
+        self._channels: dict[str, Channel] = {}
+        self._stale: set[Channel] = set()
+        self._left: deque[Channel] = deque()
+        self._waker: Waker | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self._version = 0
+        self._closed = False
+
+    def join(self, context_id: str) -> Channel:
+        """The channel of a context, for one more subscription. Starts the thread with the first."""
+        with self._lock:
+            self._check()
+            self._sweep()
+            channel = self._channels.get(context_id)
+            if channel is None:
+                channel = self._channels[context_id] = Channel(context_id)
+            channel.subscriptions += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="chatstore-hub", daemon=True)
+                self._thread.start()
+            return channel
+
+    def leave(self, channel: Channel) -> None:
+        """Ends one subscription's use of a channel. The garbage collector may call it anywhere, so it takes no lock."""
+        self._left.append(channel)
+
+    def _sweep(self) -> None:
+        """Drops the channels that nobody uses any more. Called with the lock held."""
+        while self._left:
+            channel = self._left.popleft()
+            channel.subscriptions -= 1
+            if not channel.subscriptions:
+                self._channels.pop(channel.context_id, None)
+                self._stale.discard(channel)
+
+    def behind(self, channel: Channel, position: int, waiter: Waiter) -> Sequence[Entry] | None:
+        """The entries after a position; None: read the database. Where there are none, the waiter will be woken."""
+        with self._lock:
+            self._check()
+            if channel.start(position):
+                # What was committed between the caller's read and now was not announced to this window.
+                self._stale.add(channel)
+                self._nudge()
+            entries = channel.behind(position)
+            if entries is not None and not entries:
+                channel.waiting.add(waiter)
+            return entries
+
+    def forget(self, channel: Channel, waiter: Waiter) -> None:
+        """Takes back a request to be woken."""
+        with self._lock:
+            channel.waiting.discard(waiter)
+
+    def announce(self, commits: Mapping[str, Sequence[Entry]]) -> None:
+        """Hands over what this process just committed."""
+        if not self._channels:
+            return
+        woken: list[Waiter] = []
+        with self._lock:
+            for context_id, entries in commits.items():
+                channel = self._channels.get(context_id)
+                if channel is not None:
+                    woken += self._extend(channel, entries)
+        _wake(woken)
+
+    def close(self) -> None:
+        """Ends the thread and every wait."""
+        with self._lock:
+            self._closed = True
+            woken = [waiter for channel in self._channels.values() for waiter in channel.waiting]
+            self._nudge()
+        _wake(woken)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StoreClosed("the store was closed under the subscription; open it again to go on")
+        if self._failure is not None:
+            raise self._failure
+
+    def _nudge(self) -> None:
+        if self._waker is not None:
+            self._waker.nudge()
+
+    def _extend(self, channel: Channel, entries: Iterable[Entry]) -> set[Waiter]:
+        """Adds entries to a channel; those who waited for it. Called with the lock held."""
+        if not channel.extend(entries):
+            # Somebody else committed in between: the thread fills the gap from the database.
+            self._stale.add(channel)
+            self._nudge()
+        waiting, channel.waiting = channel.waiting, set()
+        return waiting
+
+    def _serve(self) -> None:
+        try:
+            with self._database.readers.connect() as conn:
+                self._follow(conn)
+        except Exception as error:
+            _log.warning("following the store failed: %s", type(error).__name__)
+            with self._lock:
+                self._failure = self._database.translate(error)
+                woken = [waiter for channel in self._channels.values() for waiter in channel.waiting]
+            _wake(woken)
+
+    def _follow(self, conn: Connection) -> None:
+        """Arm, look, and wait only when there was nothing: what is committed in between is an event already."""
+        self._version, position = self._database.version(conn), reading.newest(conn)
+        waker = self._make_waker()
+        try:
+            with self._lock:
+                self._waker = waker
+            while not self._closed:
+                moved: set[int] = set()
+                if self._moved(conn):
+                    self._version = self._database.version(conn)
+                    moved, position = reading.moved(conn, position)
+                self._update(conn, moved)
+                waker.wait(LONGEST_WAIT, partial(self._moved, conn))
+        finally:
+            with self._lock:
+                self._waker = None
+            waker.close()
+
+    def _moved(self, conn: Connection) -> bool:
+        return self._database.version(conn) != self._version
+
+    def _update(self, conn: Connection, moved: set[int]) -> None:
+        """Brings the channels up to date that were written to by others, or have a gap."""
+        with self._lock:
+            self._sweep()
+            stale, self._stale = self._stale, set()
+            channels = [*self._channels.values()] if moved else [*stale]
+        for channel in channels:
+            if channel.history_id is None:
+                history = histories.find(conn, channel.context_id)
+                channel.history_id = None if history is None else history.id
+            if channel in stale or channel.history_id in moved:
+                self._read(conn, channel)
+
+    def _read(self, conn: Connection, channel: Channel) -> None:
+        known = channel.head
+        if known is None:
+            return
+        page = reading.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=MAX_ENTRIES)
+        with self._lock:
+            if page.position < page.head and channel.head == known:
+                channel.skip_to(page.head)
+            woken = self._extend(channel, page.entries)
+        _wake(woken)
+
+
+def _wake(waiters: Iterable[Waiter]) -> None:
+    """Wakes subscriptions, those of one event loop with one call to it."""
+    loops: dict[AbstractEventLoop, list[Waiter]] = {}
+    for waiter in waiters:
+        if waiter.loop is None:
+            waiter.wake()
+        else:
+            loops.setdefault(waiter.loop, []).append(waiter)
+    for loop, waiting in loops.items():
+        try:
+            loop.call_soon_threadsafe(_wake_all, waiting)
+        except RuntimeError:  # the loop is closed: nobody waits there any more
+            _log.debug("an event loop closed before %d subscriptions", len(waiting))
+
+
+def _wake_all(waiters: Iterable[Waiter]) -> None:
+    for waiter in waiters:
+        waiter.wake()

@@ -1,0 +1,105 @@
+"""watchfiles: file events wherever there is no inotify, and for files that come and go."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from watchfiles import Change, watch
+
+from chatstore.live.wakers import Moved
+
+# It gathers events in steps: the defaults (50 ms, 1.6 s) are made for editors.
+_STEP, _DEBOUNCE = 5, 10
+_SELF_TEST_SECONDS = 0.5
+_CONFIRM_PAUSE, _CONFIRM_TIMES = 0.001, 5
+
+
+class FilesWaker:
+    """Watches the store's directory for writes to its log, on a thread of its own. Raises OSError where none come."""
+
+    name = "watchfiles"
+
+    def __init__(self, wal: Path) -> None:
+        self._wal = wal
+        self._woken = threading.Event()
+        self._stop = threading.Event()
+        self._tested = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="chatstore-watchfiles", daemon=True)
+        self._thread.start()
+        if not self._hears_a_write():
+            self.close()
+            raise OSError(f"the file system of {wal.parent} sends no events")
+
+    def wait(self, timeout: float, moved: Moved) -> None:
+        """Returns after a commit, a nudge or the time."""
+        if not self._woken.wait(timeout):
+            return
+        self._woken.clear()
+        for _ in range(_CONFIRM_TIMES):
+            if moved():
+                return
+            time.sleep(_CONFIRM_PAUSE)
+
+    def nudge(self) -> None:
+        """Ends the wait, or the next one."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Ends its thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        for changes in _changes(self._wal.parent, self._stop):
+            names = {Path(path).name for _, path in changes}
+            if self._probe_name in names:
+                self._tested.set()
+            if self._wal.name in names:
+                self._woken.set()
+
+    @property
+    def _probe_name(self) -> str:
+        return f".{self._wal.name[:100]}-probe-{id(self)}"
+
+    def _hears_a_write(self) -> bool:
+        probe = self._wal.with_name(self._probe_name)
+        deadline = time.monotonic() + _SELF_TEST_SECONDS
+        try:
+            while not self._tested.wait(0.02) and time.monotonic() < deadline:
+                probe.write_bytes(b"x")  # again and again: the watch begins when its thread gets there
+        except OSError:
+            return False
+        finally:
+            probe.unlink(missing_ok=True)
+        return self._tested.is_set()
+
+
+def wait_for_file(path: Path, *, until: Callable[[], bool], longest: float = 0.5) -> None:
+    """Waits until `until()` holds, looking whenever the directory of `path` changes and every `longest` seconds.
+
+    The directory itself may come later too.
+    """
+    while not until():
+        if path.parent.is_dir():
+            for _ in _changes(path.parent, threading.Event(), timeout=longest):
+                if until():
+                    return
+        else:
+            time.sleep(longest)
+
+
+def _changes(directory: Path, stop: threading.Event, timeout: float | None = None) -> Iterator[set[tuple[Change, str]]]:
+    return watch(
+        directory,
+        watch_filter=None,
+        step=_STEP,
+        debounce=_DEBOUNCE,
+        recursive=False,
+        stop_event=stop,
+        rust_timeout=5000 if timeout is None else int(timeout * 1000),
+        yield_on_timeout=timeout is not None,
+        raise_interrupt=True,
+    )

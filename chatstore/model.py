@@ -1,0 +1,119 @@
+"""What a history is made of: tags, parts, blocks and contexts, as frozen pydantic models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from chatstore.cursor import Cursor
+
+JsonValue: TypeAlias = Any
+"""A JSON value: None, bool, int of at most 64 bits, finite float, str, list, or dict with str keys."""
+
+PartType = Literal["text", "image", "audio", "file"]
+State = Literal["open", "closed", "failed", "cancelled", "interrupted"]
+
+
+class Model(BaseModel):
+    """Base of the models: frozen, and closed to unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Tag(Model):
+    """A label on a block or a history, unique there by `kind` and `name`."""
+
+    kind: str
+    name: str
+    value: JsonValue = None
+
+
+class Part(Model):
+    """One piece of a multimodal block: text, or an image, audio or file given by `url` or by its bytes.
+
+    A draft carries bytes in `content`. A stored part carries their `digest` (SHA-256, hexadecimal) and `size` in
+    bytes instead, and `read_bytes(part)` of the store reads them when they are wanted.
+    """
+
+    type: PartType
+    mime_type: str | None = None
+    text: str | None = None
+    url: str | None = None
+    name: str | None = None
+    content: bytes | None = Field(default=None, repr=False)
+    digest: str | None = None
+    size: int | None = None
+
+
+class BlockDraft(Model):
+    """A block that is to be appended.
+
+    `type` is a lower-case name: the field's own (see Block) or yours. `parent` is a block of the same
+    history, its id, or an earlier draft of the same append: the call that a result answers, the message that a call
+    belongs to.
+    """
+
+    type: str = "message"
+    role: str | None = None
+    author: str | None = None
+    run_id: str | None = None
+    parent: Block | BlockDraft | str | None = None
+    text: str = ""
+    data: JsonValue = None
+    parts: tuple[Part, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    internal: bool = False
+    usage: Mapping[str, JsonValue] | None = None
+
+
+class Block(Model):
+    """One stored entry of a history.
+
+    - `index`: 0, 1, 2 … within the history, without gaps; it never changes.
+    - `type`: `message`, `status`, `function_call`, `function_result`, `reasoning`, `error`, or a name of yours.
+    - `role`: `system`, `developer`, `user`, `assistant`, `tool`, or another; `author`: which agent, tool or person.
+    - `state`: `open` while it is being written; a finished block is `closed`, `failed`, `cancelled` or `interrupted`.
+    - `internal`: said between agents and not to the person; never in a transcript.
+    - `created_at`, `updated_at`: aware, UTC, for people to read; the order of blocks is their `index` alone.
+    - `cursor`: where the block was added; `subscribe(after=block.cursor)` goes on behind it.
+    """
+
+    id: str
+    context_id: str
+    index: int
+    type: str
+    role: str | None
+    author: str | None
+    run_id: str | None
+    parent_id: str | None
+    text: str
+    data: JsonValue
+    parts: tuple[Part, ...]
+    tags: tuple[Tag, ...]
+    internal: bool
+    state: State
+    usage: JsonValue
+    created_at: datetime
+    updated_at: datetime
+    cursor: Cursor
+
+
+class Context(Model):
+    """A history as a list of contexts shows it.
+
+    `count` is its number of blocks, `head` the cursor of its last change, `keys` the context keys it was made with.
+    """
+
+    context_id: str
+    keys: Mapping[str, str] | None
+    tags: tuple[Tag, ...]
+    count: int
+    head: Cursor
+    created_at: datetime
+    updated_at: datetime
+
+
+BlockDraft.model_rebuild()

@@ -1,0 +1,199 @@
+"""Appending blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, exists, insert, literal, select
+
+from chatstore import ids
+from chatstore.errors import BlockNotFound, Conflict, KeyConflict
+from chatstore.model import Block
+from chatstore.operations import reading
+from chatstore.operations.histories import History
+from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.rows import BLOCK_COLUMNS
+from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.schema import BLOCK_ADDED, append_keys, blobs, block_blobs, blocks, tags
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlock:
+    """A checked draft: what its row needs beside its place, its id and its times.
+
+    `parent` is the bytes of a block id, or the place of an earlier block in the same append. `check_parent`: the
+    block of that id has to be looked up first.
+    """
+
+    type: str
+    role: str | None
+    author: str | None
+    run_id: str | None
+    parent: bytes | int | None
+    check_parent: bool
+    text: str
+    data: str | None
+    parts: str | None
+    tags: str | None
+    internal: bool
+    views: int
+    usage: str | None
+    tag_names: tuple[tuple[str, str], ...]
+    blobs: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """An append as it was asked for: `digest` of its content where there is a `key`, `expect` as a cursor."""
+
+    context: ContextRef
+    blocks: Sequence[NewBlock]
+    key: str | None = None
+    digest: bytes = b""
+    expect: str | None = None
+
+
+_KEY = Prepared(
+    select(append_keys.c.digest, append_keys.c.first_index, append_keys.c.count).where(
+        append_keys.c.history_id == bindparam("history_id"), append_keys.c.key == bindparam("key")
+    )
+)
+_ADD_KEY = Prepared(insert(append_keys))
+_STORED = Prepared(
+    select(*BLOCK_COLUMNS)
+    .where(
+        blocks.c.history_id == bindparam("history_id"),
+        blocks.c.index >= bindparam("first"),
+        blocks.c.index < bindparam("end"),
+    )
+    .order_by(blocks.c.index)
+)
+_HAS_BLOCK = Prepared(
+    select(literal(1)).where(blocks.c.history_id == bindparam("history_id"), blocks.c.id == bindparam("block_id"))
+)
+_ADD_TAGS = Prepared(insert(tags))
+_HAS_BLOB = Prepared(select(exists().where(blobs.c.digest == bindparam("digest"))))
+_ADD_BLOB = Prepared(insert(blobs))
+_ADD_BLOCK_BLOBS = Prepared(insert(block_blobs))
+
+
+def append(transaction: Transaction, wanted: Append) -> list[Block]:
+    """Stores the blocks of an append, or returns those that its key stored before.
+
+    Raises KeyConflict, Conflict or BlockNotFound before anything is written.
+    """
+    history = transaction.history(wanted.context.context_id)
+    if history is not None and wanted.key is not None:
+        stored = _stored_before(transaction, history, wanted)
+        if stored is not None:
+            return stored
+    if wanted.expect is not None:
+        _check_expected(transaction, history, wanted)
+    _check_parents(transaction, history, wanted.blocks)
+    if not wanted.blocks:
+        return []
+    return _store(transaction, transaction.open_history(wanted.context), wanted)
+
+
+def _stored_before(transaction: Transaction, history: History, wanted: Append) -> list[Block] | None:
+    transaction.flush()
+    row = _KEY.first(transaction.conn, history_id=history.id, key=wanted.key)
+    if row is None:
+        return None
+    digest, first, count = row
+    if bytes(digest) != wanted.digest:
+        raise KeyConflict(
+            f"key {wanted.key!r} was used before in this history with other content; a key names one append"
+        )
+    rows = _STORED.all(transaction.conn, history_id=history.id, first=first, end=first + count)
+    return [transaction.block(row, wanted.context.context_id) for row in rows]
+
+
+def _check_expected(transaction: Transaction, history: History | None, wanted: Append) -> None:
+    assert wanted.expect is not None
+    cursors = transaction.cursors(wanted.context.context_id)
+    expected = cursors.sequence(wanted.expect)
+    head = 0 if history is None else history.head
+    reading.check_within(expected, head)
+    if expected != head:
+        raise Conflict(
+            f"{head - expected} changes were written after the expected cursor; read on from there and decide again",
+            head=cursors.at(head),
+        )
+
+
+def _check_parents(transaction: Transaction, history: History | None, new: Sequence[NewBlock]) -> None:
+    wanted = {block.parent for block in new if block.check_parent}
+    if not wanted:
+        return
+    transaction.flush()
+    for parent in wanted:
+        assert isinstance(parent, bytes)
+        if history is None or _HAS_BLOCK.first(transaction.conn, history_id=history.id, block_id=parent) is None:
+            raise BlockNotFound(f"the parent {ids.id_text(parent)} is not a block of this history")
+
+
+def _store(transaction: Transaction, history: History, wanted: Append) -> list[Block]:
+    first = history.count
+    stored: list[Block] = []
+    raw_ids: list[bytes] = []
+    for new in wanted.blocks:
+        raw_ids.append(ids.new_id(transaction.now))
+        parent = raw_ids[new.parent] if isinstance(new.parent, int) else new.parent
+        history.head += 1
+        row = _row(new, history, raw_ids[-1], parent, transaction.now)
+        if new.type == "message" and new.role == "user":
+            history.last_user = history.count
+        block = transaction.block(row, wanted.context.context_id)
+        transaction.add_block(row)
+        transaction.log(history, BLOCK_ADDED, block)
+        _store_beside(transaction, history, new)
+        history.count += 1
+        stored.append(block)
+    if wanted.key is not None:
+        _ADD_KEY.many(transaction.conn, [(history.id, wanted.key, wanted.digest, first, len(stored))])
+    return stored
+
+
+def _row(new: NewBlock, history: History, id: bytes, parent: bytes | None, now: int) -> Row:
+    return (
+        history.id,
+        history.count,
+        id,
+        new.type,
+        new.role,
+        new.author,
+        new.run_id,
+        parent,
+        new.text,
+        new.data,
+        new.parts,
+        new.tags,
+        new.internal,
+        new.views,
+        "closed",
+        new.usage,
+        history.head,
+        now,
+        now,
+    )
+
+
+def _store_beside(transaction: Transaction, history: History, new: NewBlock) -> None:
+    """What finds the block by its tags, and the bytes of its parts, each content once."""
+    index = history.count
+    if new.tag_names:
+        _ADD_TAGS.many(transaction.conn, [(history.id, kind, name, index) for kind, name in new.tag_names])
+    if not new.blobs:
+        return
+    for digest, content in new.blobs:
+        if not _flag(_HAS_BLOB.first(transaction.conn, digest=digest)):
+            _ADD_BLOB.many(transaction.conn, [(digest, content)])
+    _ADD_BLOCK_BLOBS.many(
+        transaction.conn, [(history.id, index, digest) for digest in dict.fromkeys(d for d, _ in new.blobs)]
+    )
+
+
+def _flag(row: Row | None) -> bool:
+    return row is not None and bool(row[0])

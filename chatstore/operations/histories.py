@@ -1,0 +1,98 @@
+"""Histories: finding them, and listing contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import Connection, bindparam, select
+
+from chatstore.model import Context
+from chatstore.operations.prepared import Prepared
+from chatstore.operations.rows import Cursors, to_context
+from chatstore.schema import HISTORY_TAG, context_keys, histories, tags
+
+
+@dataclass(slots=True)
+class History:
+    """The row that counts a history: `head` changes so far, `count` blocks, the index of the last user message."""
+
+    id: int
+    head: int
+    count: int
+    last_user: int | None
+    tags: str | None = None
+    keys: str | None = None
+
+
+_COLUMNS = (
+    histories.c.id,
+    histories.c.head,
+    histories.c.count,
+    histories.c.last_user,
+    histories.c.tags,
+    histories.c.context_keys,
+)
+_FIND = Prepared(select(*_COLUMNS).where(histories.c.context_id == bindparam("context_id")))
+# The lock is the row's own on databases that have such; on SQLite the whole write transaction is one.
+_LOCK = Prepared(select(*_COLUMNS).where(histories.c.context_id == bindparam("context_id")).with_for_update())
+
+
+def find(conn: Connection, context_id: str) -> History | None:
+    """The history of a context, if it was ever written to."""
+    row = _FIND.first(conn, context_id=context_id)
+    return None if row is None else History(*row)
+
+
+def lock(conn: Connection, context_id: str) -> History | None:
+    """The same, held for this transaction."""
+    row = _LOCK.first(conn, context_id=context_id)
+    return None if row is None else History(*row)
+
+
+def contexts(
+    conn: Connection,
+    cursors: Cursors,
+    *,
+    keys: Mapping[str, str],
+    tags: tuple[tuple[str, str], ...],
+    after: str | None,
+    limit: int,
+) -> list[Context]:
+    """The contexts that carry all these keys and tags, in the order they were created, after the context `after`."""
+    values: dict[str, object] = {"limit": limit}
+    if after is not None:
+        last = find(conn, after)
+        if last is None:
+            return []
+        values["after"] = last.id
+    for number, (name, value) in enumerate(keys.items()):
+        values |= {f"key_{number}": name, f"value_{number}": value}
+    for number, (kind, name) in enumerate(tags):
+        values |= {f"kind_{number}": kind, f"name_{number}": name}
+    rows = _contexts(len(keys), len(tags), after is not None).all(conn, **values)
+    return [to_context(row, cursors(row[0])) for row in rows]
+
+
+@lru_cache(maxsize=64)
+def _contexts(keys: int, tag_count: int, after: bool) -> Prepared:
+    found = histories.c
+    statement = select(
+        found.context_id, found.context_keys, found.tags, found.count, found.head, found.created_at, found.updated_at
+    )
+    for number in range(keys):
+        having = context_keys.alias()
+        statement = statement.join(having, having.c.history_id == found.id).where(
+            having.c.name == bindparam(f"key_{number}"), having.c.value == bindparam(f"value_{number}")
+        )
+    for number in range(tag_count):
+        tagged = tags.alias()
+        statement = statement.join(tagged, tagged.c.history_id == found.id).where(
+            tagged.c.block_index == HISTORY_TAG,
+            tagged.c.kind == bindparam(f"kind_{number}"),
+            tagged.c.name == bindparam(f"name_{number}"),
+        )
+    if after:
+        statement = statement.where(found.id > bindparam("after"))
+    return Prepared(statement.order_by(found.id).limit(bindparam("limit")))

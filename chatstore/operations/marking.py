@@ -1,0 +1,105 @@
+"""What may still change of a finished block: tags are added, usage is set."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import bindparam, insert, select, update
+
+from chatstore import checks
+from chatstore.errors import LimitExceeded
+from chatstore.model import Block
+from chatstore.operations import reading
+from chatstore.operations.histories import History
+from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.schema import BLOCK_UPDATED, HISTORY_TAG, blocks, histories
+from chatstore.schema import tags as tags_table
+
+TAGS_AT, USAGE_AT, UPDATED_AT = (list(blocks.c).index(blocks.c[name]) for name in ("tags", "usage", "updated_at"))
+
+_UPDATE = Prepared(
+    update(blocks)
+    .where(blocks.c.history_id == bindparam("history"), blocks.c.index == bindparam("at"))
+    .values(tags=bindparam("new_tags"), usage=bindparam("new_usage"), updated_at=bindparam("now"))
+)
+_SET_HISTORY_TAGS = Prepared(
+    update(histories).where(histories.c.id == bindparam("history")).values(tags=bindparam("new_tags"))
+)
+_TAGGED = Prepared(
+    select(tags_table.c.block_index).where(
+        tags_table.c.history_id == bindparam("history"),
+        tags_table.c.kind == bindparam("tag_kind"),
+        tags_table.c.name == bindparam("tag_name"),
+        tags_table.c.block_index == bindparam("at"),
+    )
+)
+_ADD_TAGS = Prepared(insert(tags_table))
+
+
+def tag_block(transaction: Transaction, context: ContextRef, block_id: str, added: str) -> Block:
+    """Puts tags (as JSON) on a block; a tag of the same kind and name takes the new value."""
+    history, row = _find(transaction, context, block_id)
+    merged = _merged(row[TAGS_AT], added)
+    _index_tags(transaction, history, row[1], added)
+    return _update(transaction, context, history, _with(row, TAGS_AT, merged))
+
+
+def set_usage(transaction: Transaction, context: ContextRef, block_id: str, usage: str) -> Block:
+    """Sets the usage (as JSON) of a block."""
+    history, row = _find(transaction, context, block_id)
+    return _update(transaction, context, history, _with(row, USAGE_AT, usage))
+
+
+def tag_context(transaction: Transaction, context: ContextRef, added: str) -> None:
+    """Puts tags (as JSON) on a history."""
+    known = transaction.history(context.context_id)
+    merged = _merged(None if known is None else known.tags, added)
+    history = transaction.open_history(context)
+    history.tags = merged
+    _index_tags(transaction, history, HISTORY_TAG, added)
+    _SET_HISTORY_TAGS.run(transaction.conn, history=history.id, new_tags=merged)
+
+
+def _find(transaction: Transaction, context: ContextRef, block_id: str) -> tuple[History, Row]:
+    history = transaction.history(context.context_id)
+    transaction.flush()
+    row = reading.block_row(transaction.conn, history, block_id)
+    assert history is not None
+    return history, row
+
+
+def _merged(stored: str | None, added: str) -> str:
+    tags = {(tag["kind"], tag["name"]): tag for tag in json.loads(stored or "[]")}
+    tags |= {(tag["kind"], tag["name"]): tag for tag in json.loads(added)}
+    if len(tags) > checks.MAX_TAGS:
+        raise LimitExceeded(f"{len(tags):,} tags; at most {checks.MAX_TAGS:,} are stored on one block or history")
+    return checks.json_text(list(tags.values()), "the tags")
+
+
+def _index_tags(transaction: Transaction, history: History, at: int, added: str) -> None:
+    for tag in json.loads(added):
+        kind, name = tag["kind"], tag["name"]
+        found = _TAGGED.first(transaction.conn, history=history.id, tag_kind=kind, tag_name=name, at=at)
+        if found is None:
+            _ADD_TAGS.many(transaction.conn, [(history.id, kind, name, at)])
+
+
+def _with(row: Row, at: int, value: object) -> Row:
+    return (*row[:at], value, *row[at + 1 :])
+
+
+def _update(transaction: Transaction, context: ContextRef, history: History, row: Row) -> Block:
+    row = _with(row, UPDATED_AT, transaction.now)
+    _UPDATE.run(
+        transaction.conn,
+        history=history.id,
+        at=row[1],
+        new_tags=row[TAGS_AT],
+        new_usage=row[USAGE_AT],
+        now=transaction.now,
+    )
+    block = transaction.block(row, context.context_id)
+    history.head += 1
+    transaction.log(history, BLOCK_UPDATED, block)
+    return block

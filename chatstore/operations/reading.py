@@ -1,0 +1,236 @@
+"""Reading blocks, their bytes, and the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from chatstore.changes import Change
+from chatstore.cursor import Cursor, CursorFactory
+from chatstore.errors import BlobNotFound, BlockNotFound, InvalidCursor
+from chatstore.ids import id_bytes
+from chatstore.kinds import Selection
+from chatstore.model import Block
+from chatstore.operations import histories
+from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.rows import BLOCK_COLUMNS, Cursors, to_block, to_change
+from chatstore.operations.selecting import Shape, conditions, shape, values
+from chatstore.schema import BLOCK_ADDED, blobs, blocks, changes
+
+LOG_WINDOW = 4096
+"""Entries of the log that one filtered page looks through at most, so that every read is short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which of the selected blocks: behind `after` and before `before` (numbers of changes), the first `limit` of
+    them or the last `last`."""
+
+    after: int | None = None
+    before: int | None = None
+    last: int | None = None
+    limit: int | None = None
+    since_last_user_message: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Selected changes with their numbers, and how far the log was read for them."""
+
+    entries: list[tuple[int, Change]]
+    position: int
+    head: int
+
+
+def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Selection, wanted: Range) -> list[Block]:
+    """The selected blocks of a range, in order."""
+    history = histories.find(conn, context_id)
+    for sequence in (wanted.after, wanted.before):
+        check_within(sequence, 0 if history is None else history.head)
+    if history is None:
+        return []
+    bounds: dict[str, object] = {}
+    if wanted.since_last_user_message and history.last_user is not None:
+        bounds["first"] = history.last_user + 1
+    if wanted.after is not None:
+        bounds["first"] = first_index_from(conn, history, wanted.after + 1)
+    if wanted.before is not None:
+        bounds["end"] = first_index_from(conn, history, wanted.before)
+    if wanted.last is not None or wanted.limit is not None:
+        bounds["limit"] = wanted.limit if wanted.last is None else wanted.last
+    statement = _messages(shape(selection), frozenset(bounds), wanted.last is not None)
+    rows = statement.all(conn, history_id=history.id, **bounds, **values(selection))
+    if wanted.last is not None:
+        rows.reverse()
+    factory = cursors(context_id)
+    return [to_block(row, context_id, factory) for row in rows]
+
+
+@lru_cache(maxsize=512)
+def _messages(selection: Shape, bounds: frozenset[str], backwards: bool) -> Prepared:
+    statement = select(*BLOCK_COLUMNS).where(blocks.c.history_id == bindparam("history_id"), *conditions(selection))
+    if "first" in bounds:
+        statement = statement.where(blocks.c.index >= bindparam("first"))
+    if "end" in bounds:
+        statement = statement.where(blocks.c.index < bindparam("end"))
+    statement = statement.order_by(blocks.c.index.desc() if backwards else blocks.c.index)
+    return Prepared(statement.limit(bindparam("limit")) if "limit" in bounds else statement)
+
+
+_FIRST_INDEX = Prepared(
+    select(changes.c.block_index)
+    .where(
+        changes.c.history_id == bindparam("history_id"),
+        changes.c.sequence >= bindparam("sequence"),
+        changes.c.type == BLOCK_ADDED,
+    )
+    .order_by(changes.c.sequence)
+    .limit(1)
+)
+
+
+def first_index_from(conn: Connection, history: histories.History, sequence: int) -> int:
+    """The index of the first block added at this change or later: where a cursor stands among the blocks."""
+    row = _FIRST_INDEX.first(conn, history_id=history.id, sequence=sequence)
+    return history.count if row is None else int(row[0])
+
+
+def check_within(sequence: int | None, head: int) -> None:
+    """Refuses a cursor beyond the head."""
+    if sequence is not None and sequence > head:
+        raise InvalidCursor(
+            "the cursor lies beyond the end of the history, as when the store was restored from an older copy;"
+            " read the history again from the beginning"
+        )
+
+
+@lru_cache(maxsize=512)
+def _count(selection: Shape) -> Prepared:
+    return Prepared(
+        select(func.count())
+        .select_from(blocks)
+        .where(blocks.c.history_id == bindparam("history_id"), *conditions(selection))
+    )
+
+
+def count(conn: Connection, context_id: str, cursors: Cursors, selection: Selection) -> int:
+    """How many blocks are selected."""
+    history = histories.find(conn, context_id)
+    if history is None or selection == Selection():
+        return 0 if history is None else history.count
+    row = _count(shape(selection)).first(conn, history_id=history.id, **values(selection))
+    assert row is not None
+    return int(row[0])
+
+
+def head(conn: Connection, context_id: str) -> int:
+    """The number of the last change; 0 before the first."""
+    history = histories.find(conn, context_id)
+    return 0 if history is None else history.head
+
+
+def head_cursor(conn: Connection, context_id: str, cursors: Cursors) -> Cursor:
+    """The cursor of the last change."""
+    return cursors(context_id).at(head(conn, context_id))
+
+
+_BLOCK = Prepared(
+    select(*BLOCK_COLUMNS).where(blocks.c.history_id == bindparam("history_id"), blocks.c.id == bindparam("block_id"))
+)
+
+
+def block_row(conn: Connection, history: histories.History | None, block_id: str) -> Row:
+    """The row of one block. Raises BlockNotFound."""
+    raw = id_bytes(block_id)
+    row = None if history is None else _BLOCK.first(conn, history_id=history.id, block_id=raw)
+    if row is None:
+        raise BlockNotFound(f"no block {block_id} in this history; blocks are looked up in their own context")
+    return row
+
+
+def block(conn: Connection, context_id: str, cursors: Cursors, block_id: str) -> Block:
+    """One block by its id. Raises BlockNotFound."""
+    row = block_row(conn, histories.find(conn, context_id), block_id)
+    return to_block(row, context_id, cursors(context_id))
+
+
+_BLOB = Prepared(select(blobs.c.content).where(blobs.c.digest == bindparam("digest")))
+
+
+def blob(conn: Connection, digest: bytes) -> bytes:
+    """The bytes of a part by their digest. Raises BlobNotFound."""
+    row = _BLOB.first(conn, digest=digest)
+    if row is None:
+        raise BlobNotFound(f"no bytes with the digest {digest.hex()} in this store")
+    return bytes(row[0])
+
+
+@lru_cache(maxsize=512)
+def _log(selection: Shape) -> Prepared:
+    return Prepared(
+        select(changes.c.sequence, changes.c.type, *BLOCK_COLUMNS)
+        .join(
+            blocks,
+            (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index),
+        )
+        .where(
+            changes.c.history_id == bindparam("history_id"),
+            changes.c.sequence > bindparam("after"),
+            changes.c.sequence <= bindparam("end"),
+            *conditions(selection),
+        )
+        .order_by(changes.c.sequence)
+        .limit(bindparam("limit"))
+    )
+
+
+def log(
+    conn: Connection, context_id: str, cursors: Cursors, selection: Selection, *, after: int, limit: int
+) -> LogPage:
+    """The next selected changes behind `after`, at most `limit` and out of at most LOG_WINDOW entries.
+
+    The head is read first, so the page holds every entry up to its `position`. A block is shown as it is now.
+    """
+    history = histories.find(conn, context_id)
+    if history is None or history.head <= after:
+        return LogPage([], after, 0 if history is None else history.head)
+    end = min(after + LOG_WINDOW, history.head)
+    rows = _log(shape(selection)).all(
+        conn, history_id=history.id, after=after, end=end, limit=limit, **values(selection)
+    )
+    entries = _entries(rows, context_id, cursors(context_id))
+    return LogPage(entries, entries[-1][0] if len(rows) == limit else end, history.head)
+
+
+def _entries(rows: list[Row], context_id: str, cursors: CursorFactory) -> list[tuple[int, Change]]:
+    """Changes of the rows of a page; several about one block share it."""
+    seen: dict[int, Block] = {}
+    entries = []
+    for sequence, type, *columns in rows:
+        block = seen.get(columns[1])
+        if block is None:
+            block = seen[columns[1]] = to_block(tuple(columns), context_id, cursors)
+        entries.append((sequence, to_change(type, sequence, block, cursors)))
+    return entries
+
+
+_NEWEST = Prepared(select(func.max(changes.c.id)))
+_MOVED = Prepared(
+    select(changes.c.history_id, func.max(changes.c.id))
+    .where(changes.c.id > bindparam("position"))
+    .group_by(changes.c.history_id)
+)
+
+
+def newest(conn: Connection) -> int:
+    """The position of the whole store's log."""
+    row = _NEWEST.first(conn)
+    return int(row[0]) if row is not None and row[0] is not None else 0
+
+
+def moved(conn: Connection, position: int) -> tuple[set[int], int]:
+    """The histories written to since a position of the store's log, and its new position."""
+    rows = _MOVED.all(conn, position=position)
+    return {row[0] for row in rows}, max((row[1] for row in rows), default=position)

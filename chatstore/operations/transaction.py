@@ -1,0 +1,144 @@
+"""One write transaction: the histories it touches, the rows it gathers, the changes it will announce."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, insert, update
+
+from chatstore import ids
+from chatstore.changes import Change
+from chatstore.cursor import CursorFactory
+from chatstore.model import Block
+from chatstore.operations import histories
+from chatstore.operations.histories import History
+from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.rows import Cursors, to_block, to_change
+from chatstore.schema import blocks, changes, context_keys
+from chatstore.schema import histories as histories_table
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRef:
+    """A context as a caller named it: its id, and its keys as JSON when it was named by them."""
+
+    context_id: str
+    keys: Mapping[str, str] | None = None
+    keys_json: str | None = None
+
+
+_CREATE = Prepared(
+    insert(histories_table).values(
+        {name: bindparam(name) for name in ("context_id", "context_keys", "head", "count", "created_at", "updated_at")}
+    )
+)
+_SET_KEYS = Prepared(
+    update(histories_table)
+    .where(histories_table.c.id == bindparam("history_id"))
+    .values(context_keys=bindparam("new_keys"))
+)
+_ADD_KEYS = Prepared(insert(context_keys))
+_COUNT = Prepared(
+    update(histories_table)
+    .where(histories_table.c.id == bindparam("history_id"))
+    .values(
+        head=bindparam("new_head"),
+        count=bindparam("new_count"),
+        last_user=bindparam("new_last_user"),
+        updated_at=bindparam("now"),
+    )
+)
+_ADD_BLOCKS = Prepared(insert(blocks))
+_ADD_CHANGES = Prepared(
+    insert(changes).values({name: bindparam(name) for name in ("history_id", "sequence", "type", "block_index")})
+)
+
+
+class Transaction:
+    """Gathers what the writes of one commit do, so that rows go in together and each counter is set once.
+
+    A write that refuses (raises an error of ours) must do so before it changes anything: its neighbours in the
+    same commit go on.
+    """
+
+    def __init__(self, conn: Connection, cursors: Cursors) -> None:
+        self.conn = conn
+        self.cursors = cursors
+        self.now = ids.now()
+        self.announced: dict[str, list[tuple[int, Change]]] = {}
+        self._histories: dict[str, History | None] = {}
+        self._written: set[str] = set()
+        self._blocks: list[Row] = []
+        self._changes: list[Row] = []
+
+    def history(self, context_id: str) -> History | None:
+        """The history of a context, held for this transaction, as the writes so far left it."""
+        if context_id not in self._histories:
+            self._histories[context_id] = histories.lock(self.conn, context_id)
+        return self._histories[context_id]
+
+    def open_history(self, context: ContextRef) -> History:
+        """The same, created when there is none."""
+        history = self.history(context.context_id)
+        if history is None:
+            _CREATE.run(
+                self.conn,
+                context_id=context.context_id,
+                context_keys=context.keys_json,
+                head=0,
+                count=0,
+                created_at=self.now,
+                updated_at=self.now,
+            )
+            history = histories.lock(self.conn, context.context_id)
+            assert history is not None
+            self._histories[context.context_id] = history
+        elif context.keys_json is not None and history.keys is None:
+            _SET_KEYS.run(self.conn, history_id=history.id, new_keys=context.keys_json)
+        else:
+            return history
+        history.keys = context.keys_json
+        if context.keys:
+            _ADD_KEYS.many(self.conn, [(name, value, history.id) for name, value in context.keys.items()])
+        return history
+
+    def add_block(self, row: Row) -> None:
+        """Stores a block's row with this commit."""
+        self._blocks.append(row)
+
+    def log(self, history: History, type: int, block: Block) -> None:
+        """Logs and announces a change of a block under the history's head, which the caller advanced."""
+        self._changes.append((history.id, history.head, type, block.index))
+        change = to_change(type, history.head, block, self.cursors(block.context_id))
+        self.announced.setdefault(block.context_id, []).append((history.head, change))
+        self._written.add(block.context_id)
+
+    def flush(self) -> None:
+        """Sends the gathered rows, so that reads of this transaction see them."""
+        if self._blocks:
+            _ADD_BLOCKS.many(self.conn, self._blocks)
+            self._blocks = []
+        if self._changes:
+            _ADD_CHANGES.many(self.conn, self._changes)
+            self._changes = []
+
+    def finish(self) -> None:
+        """Sends everything gathered and sets the counters; what remains is the commit."""
+        self.flush()
+        for context_id in self._written:
+            history = self._histories[context_id]
+            assert history is not None
+            _COUNT.run(
+                self.conn,
+                history_id=history.id,
+                new_head=history.head,
+                new_count=history.count,
+                new_last_user=history.last_user,
+                now=self.now,
+            )
+
+    def block(self, row: Row, context_id: str) -> Block:
+        """The model of a row."""
+        cursors: CursorFactory = self.cursors(context_id)
+        return to_block(row, context_id, cursors)

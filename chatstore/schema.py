@@ -1,0 +1,191 @@
+"""The tables, in SQLAlchemy Core; the same on every database.
+
+`blocks` holds what was said and `changes` the log: what happened to a history, in order. A history's row counts
+both, and every append takes its numbers from there in its own transaction: gapless, in commit order, and serial
+per history only. Everything of one history is keyed by it first.
+
+`changes.id` orders the whole store's log in commit order wherever one writer commits at a time, which is what a
+process that follows many histories reads by.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnClause,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    literal_column,
+)
+
+SCHEMA_VERSION: Final = 1
+"""The format that this chatstore reads and writes: the number of the newest migration."""
+
+HISTORY_TAG: Final = -1
+"""The block index under which a history's own tags are kept."""
+
+BLOCK_ADDED: Final = 1
+BLOCK_UPDATED: Final = 3
+
+metadata = MetaData()
+_Id = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER is SQLite's row id
+
+store_info = Table(
+    "store_info",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+histories = Table(
+    "histories",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("context_id", Text, nullable=False, unique=True),
+    Column("context_keys", Text),
+    Column("tags", Text),
+    Column("head", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("last_user", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+context_keys = Table(
+    "context_keys",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("history_id", _Id, nullable=False),
+    PrimaryKeyConstraint("name", "value", "history_id"),
+    sqlite_with_rowid=False,
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("history_id", _Id, nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("id", LargeBinary(16), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("role", Text),
+    Column("author", Text),
+    Column("run_id", Text),
+    Column("parent_id", LargeBinary(16)),
+    Column("text", Text, nullable=False),
+    Column("data", Text),
+    Column("parts", Text),
+    Column("tags", Text),
+    Column("internal", Boolean, nullable=False),
+    Column("views", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("usage", Text),
+    Column("sequence", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("history_id", "index"),
+)
+
+# Partial where one value would fill the index and nobody looks for it there. SQLite uses a partial index only for
+# a query that repeats its condition to the letter, so these are literals and shared with `operations.selecting`.
+in_transcript: ColumnClause[bool] = literal_column("views & 1 = 1")
+in_prompt: ColumnClause[bool] = literal_column("views & 2 = 2")
+not_closed: ColumnClause[bool] = literal_column("state <> 'closed'")
+
+Index("blocks_id", blocks.c.history_id, blocks.c.id, unique=True)
+for _name, _condition in (("blocks_transcript", in_transcript), ("blocks_prompt", in_prompt)):
+    Index(_name, blocks.c.history_id, blocks.c.index, sqlite_where=_condition, postgresql_where=_condition)
+Index("blocks_type", blocks.c.history_id, blocks.c.type, blocks.c.index)
+Index("blocks_role", blocks.c.history_id, blocks.c.role, blocks.c.index)
+for _column in (blocks.c.author, blocks.c.run_id):
+    _given = _column.is_not(None)
+    Index(
+        f"blocks_{_column.name}",
+        blocks.c.history_id,
+        _column,
+        blocks.c.index,
+        sqlite_where=_given,
+        postgresql_where=_given,
+    )
+Index(
+    "blocks_state",
+    blocks.c.history_id,
+    blocks.c.state,
+    blocks.c.index,
+    sqlite_where=not_closed,
+    postgresql_where=not_closed,
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("history_id", _Id, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("block_index", BigInteger),
+)
+Index("changes_sequence", changes.c.history_id, changes.c.sequence, unique=True)
+
+# `block_index` -1 is the history itself. The tags as they read are on the block; these rows find it by them.
+tags = Table(
+    "tags",
+    metadata,
+    Column("history_id", _Id, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("block_index", BigInteger, nullable=False),
+    PrimaryKeyConstraint("history_id", "kind", "name", "block_index"),
+    sqlite_with_rowid=False,
+)
+_of_history = tags.c.block_index == literal_column(str(HISTORY_TAG))
+Index(
+    "tags_history",
+    tags.c.kind,
+    tags.c.name,
+    tags.c.history_id,
+    sqlite_where=_of_history,
+    postgresql_where=_of_history,
+)
+
+append_keys = Table(
+    "append_keys",
+    metadata,
+    Column("history_id", _Id, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("first_index", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("history_id", "key"),
+    sqlite_with_rowid=False,
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+# Which blocks hold which bytes: bytes that no block holds any more can be removed.
+block_blobs = Table(
+    "block_blobs",
+    metadata,
+    Column("history_id", _Id, nullable=False),
+    Column("block_index", BigInteger, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("history_id", "block_index", "digest"),
+    sqlite_with_rowid=False,
+)
+Index("block_blobs_digest", block_blobs.c.digest)

@@ -1,0 +1,119 @@
+"""ChatStore: a store for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from weakref import WeakSet
+
+from sqlalchemy import Connection
+
+from chatstore import core, requests
+from chatstore.core import Core, Options
+from chatstore.databases import Location
+from chatstore.errors import ChatStoreError, StoreClosed
+from chatstore.history import History
+from chatstore.live.subscription import Subscription
+from chatstore.model import Context, Part, Tag
+from chatstore.operations import histories, reading
+from chatstore.operations.transaction import Transaction
+
+T = TypeVar("T")
+
+
+class ChatStore:
+    """An open store. It may be used from many threads; each process opens its own.
+
+    `location` is a path or an `sqlite:///` URL. What is not there is made, unless `create=False`. `busy_timeout`:
+    seconds that a write waits for other processes before it raises StoreBusy. `wake`: how commits of other
+    processes are noticed, one of `auto`, `inotify`, `watchfiles`, `poll` and `none` (looks twice a second).
+
+    Close it, or use it as a context manager. Raises an OpenError, and leaves the file as it was, when there is
+    something else at the path or a store of another format.
+    """
+
+    def __init__(
+        self, location: Location, *, create: bool = True, busy_timeout: float = 30.0, wake: str = "auto"
+    ) -> None:
+        self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake))
+        self._path = self._core.path
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+
+    def __repr__(self) -> str:
+        return f"ChatStore({str(self._path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """Where the store's file is."""
+        return self._path
+
+    @property
+    def identity(self) -> str:
+        """The store's own random name, kept in its file and in every cursor."""
+        return self._open().database.identity
+
+    def history(self, context: str | Mapping[str, str]) -> History:
+        """The history of a context, named by its id or by context keys, which are matched exactly and as a whole."""
+        return History(self, requests.context(context))
+
+    def contexts(
+        self,
+        *,
+        keys: Mapping[str, str] | None = None,
+        tags: Iterable[Tag | tuple[str, str]] | None = None,
+        after: str | None = None,
+        limit: int = requests.DEFAULT_LIMIT,
+    ) -> list[Context]:
+        """The contexts that have all these context keys and tags, in the order they were created.
+
+        `after` is the id of the last context of the page before.
+        """
+        listing = requests.listing(keys, tags, after, limit)
+        cursors = self._open().cursors
+        return self._read(lambda conn: histories.contexts(conn, cursors, **listing))
+
+    def read_bytes(self, part: Part | str) -> bytes:
+        """The bytes of a stored part, given as the part or its digest. Raises BlobNotFound."""
+        digest = requests.digest(part)
+        return self._read(lambda conn: reading.blob(conn, digest))
+
+    def close(self) -> None:
+        """Ends the store's subscriptions and closes it. Idempotent."""
+        opened, self._core = self._core, None
+        for subscription in list(self._subscriptions):
+            subscription.stop()
+        if opened is not None:
+            core.release(opened)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> Core:
+        if self._core is None:
+            raise StoreClosed(f"{self._path} was closed; open it again")
+        self._core.check()
+        return self._core
+
+    def _following(self, subscription: Subscription) -> Subscription:
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def _write(self, write: Callable[[Transaction], T]) -> T:
+        return self._open().committer.run(write)
+
+    def _read(self, read: Callable[[Connection], T]) -> T:
+        database = self._open().database
+        try:
+            with database.readers.connect() as conn:
+                return read(conn)
+        except ChatStoreError:
+            raise
+        except Exception as error:
+            raise database.translate(error) from error

@@ -1,0 +1,1 @@
+"""The write path: drafts are checked where they are given, and committed in groups."""

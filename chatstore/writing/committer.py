@@ -1,0 +1,219 @@
+"""The committer: all writes of one process to one store, committed in groups.
+
+Writes wait in a queue. Whoever gets the lead commits everything that waits, in one transaction, and gives each
+caller its own answer or its own error. A sync caller leads on its own thread, so a lone append never changes
+threads; writes from event loops are led by one thread of the committer's. No caller owns the transaction, so none
+can leave it open by being cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from chatstore.changes import Change
+from chatstore.databases.sqlite import SqliteDatabase
+from chatstore.errors import ChatStoreError, StoreClosed
+from chatstore.operations.rows import Cursors
+from chatstore.operations.transaction import Transaction
+
+T = TypeVar("T")
+Write: TypeAlias = Callable[[Transaction], T]
+Announce: TypeAlias = Callable[[dict[str, list[tuple[int, Change]]]], None]
+
+GROUP = 1_000
+"""Writes in one transaction, at most."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Pending(Generic[T]):
+    """A write that waits for its answer; `future` is where an event loop waits for it."""
+
+    __slots__ = ("error", "future", "outcome", "settled", "withdrawn", "write")
+
+    def __init__(self, write: Write[T], future: asyncio.Future[T] | None = None) -> None:
+        self.write = write
+        self.future = future
+        self.outcome: T | None = None
+        self.error: Exception | None = None
+        self.settled = False
+        self.withdrawn = False
+
+    def apply(self, transaction: Transaction) -> None:
+        """Runs the write; a refusal is its answer and leaves the transaction as it was."""
+        self.error = None
+        try:
+            self.outcome = self.write(transaction)
+        except ChatStoreError as refusal:
+            self.error = refusal
+
+    def result(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return cast("T", self.outcome)
+
+    def hand_over(self) -> None:
+        """Gives the answer to the event loop that waits for it, on that loop."""
+        if self.future is None or self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result())
+
+
+class Committer:
+    """Commits the writes of one process to one database; `announce` is told what each commit changed."""
+
+    def __init__(self, database: SqliteDatabase, cursors: Cursors, announce: Announce) -> None:
+        self._database = database
+        self._cursors = cursors
+        self._announce = announce
+        self._conn = database.writer()
+        self._waiting: deque[_Pending[Any]] = deque()
+        self._lead = threading.Lock()
+        self._calls: SimpleQueue[bool] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def run(self, write: Write[T]) -> T:
+        """Commits a write and returns its answer, leading if nobody does."""
+        pending: _Pending[T] = _Pending(write)
+        self._enqueue(pending)
+        try:
+            with self._lead:
+                while not pending.settled:
+                    self._commit_waiting()
+        except BaseException:
+            pending.withdrawn = True
+            raise
+        return pending.result()
+
+    async def post(self, write: Write[T]) -> T:
+        """The same for an event loop. Cancelled before its turn, the write is withdrawn; after it, it is stored."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        pending = _Pending(write, future)
+        self._enqueue(pending)
+        if self._thread is None:
+            self._start()
+        self._calls.put(True)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            pending.withdrawn = True
+            raise
+
+    def close(self) -> None:
+        """Commits what waits, then takes no more."""
+        with self._lead:
+            if self._closed:
+                return
+            while self._waiting:
+                self._commit_waiting()
+            self._closed = True
+        if self._thread is not None:
+            self._calls.put(False)
+            self._thread.join()
+        self._conn.close()
+
+    def _enqueue(self, pending: _Pending[Any]) -> None:
+        if self._closed:
+            raise StoreClosed("the store is closed; open it again to write")
+        self._waiting.append(pending)
+
+    def _start(self) -> None:
+        with self._lead:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="chatstore-committer", daemon=True)
+                self._thread.start()
+
+    def _serve(self) -> None:
+        while self._calls.get():
+            while self._waiting:
+                with self._lead:
+                    self._commit_waiting()
+
+    def _commit_waiting(self) -> None:
+        group: list[_Pending[Any]] = []
+        while self._waiting and len(group) < GROUP:
+            pending = self._waiting.popleft()
+            if not pending.withdrawn:
+                group.append(pending)
+        if group:
+            self._commit(group)
+            _hand_over(group)
+
+    def _commit(self, group: list[_Pending[Any]]) -> None:
+        """One transaction for the group. When the database fails it, each write gets one of its own instead."""
+        transaction: Transaction | None = None
+        committing = False
+        try:
+            self._database.begin(self._conn)
+            transaction = Transaction(self._conn, self._cursors)
+            for pending in group:
+                pending.apply(transaction)
+            transaction.finish()
+            committing = True
+            self._database.commit(self._conn)
+        except Exception as error:
+            self._give_up(group, error, began=transaction is not None)
+            return
+        except BaseException:
+            # Interrupted by a signal: the commit either happened whole, or the neighbours get another leader.
+            if committing and not self._database.in_transaction(self._conn):
+                self._settle(group, transaction)
+            else:
+                self._roll_back()
+                self._waiting.extendleft(reversed(group))
+            raise
+        self._settle(group, transaction)
+
+    def _settle(self, group: Iterable[_Pending[Any]], transaction: Transaction | None) -> None:
+        for pending in group:
+            pending.settled = True
+        if transaction is not None and transaction.announced:
+            self._announce(transaction.announced)
+
+    def _give_up(self, group: list[_Pending[Any]], error: Exception, *, began: bool) -> None:
+        self._roll_back()
+        if began and len(group) > 1:
+            _log.warning("a commit of %d writes failed (%s); each is tried alone", len(group), type(error).__name__)
+            for pending in group:
+                self._commit([pending])
+            return
+        for pending in group:
+            pending.error = self._database.translate(error)
+            pending.settled = True
+
+    def _roll_back(self) -> None:
+        try:
+            self._database.rollback(self._conn)
+        except Exception:
+            _log.warning("a rollback failed; the connection is replaced", exc_info=True)
+            self._conn.invalidate()
+            self._conn.close()
+            self._conn = self._database.writer()
+
+
+def _hand_over(group: Iterable[_Pending[Any]]) -> None:
+    """Wakes every event loop once, with all the answers for it."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Pending[Any]]] = {}
+    for pending in group:
+        if pending.future is not None:
+            loops.setdefault(pending.future.get_loop(), []).append(pending)
+    for loop, answered in loops.items():
+        try:
+            loop.call_soon_threadsafe(_deliver, answered)
+        except RuntimeError:  # the loop is closed: nobody waits there any more
+            _log.debug("an event loop closed before %d answers", len(answered))
+
+
+def _deliver(answered: list[_Pending[Any]]) -> None:
+    for pending in answered:
+        pending.hand_over()

@@ -1,0 +1,211 @@
+"""From a caller's drafts to checked ones, before anything waits for the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b, sha256
+from typing import TypedDict
+
+from pydantic import ValidationError
+
+from chatstore import checks, ids
+from chatstore.errors import InvalidInput, LimitExceeded
+from chatstore.kinds import views_of
+from chatstore.model import Block, BlockDraft, JsonValue, Part, Tag
+from chatstore.operations.appending import NewBlock
+
+_PART_LIMIT = 1_000
+
+
+class BlockOptions(TypedDict, total=False):
+    """What every `append_…` method takes beside its text; the fields of BlockDraft."""
+
+    author: str | None
+    tags: Sequence[Tag]
+    data: JsonValue
+    parts: Sequence[Part]
+    internal: bool
+    parent: Block | BlockDraft | str | None
+    run_id: str | None
+    usage: Mapping[str, JsonValue] | None
+
+
+def draft(type: str, role: str | None, text: str, options: BlockOptions) -> BlockDraft:
+    """The draft of a named method. Raises InvalidInput where a field has the wrong type."""
+    try:
+        return BlockDraft(type=type, role=role, text=checks.text(text, "text"), **options)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def function_call(name: str, arguments: JsonValue, call_id: str | None, options: BlockOptions) -> BlockDraft:
+    """A function call. Arguments given as a string are kept as the model wrote them and parsed where they parse."""
+    if isinstance(arguments, str):
+        text, parsed = arguments, _parsed(arguments)
+    else:
+        text, parsed = checks.json_text(arguments, "the arguments"), arguments
+    data = {
+        "name": checks.name(name, "the function's name"),
+        "arguments": parsed,
+        "call_id": None if call_id is None else checks.name(call_id, "call_id"),
+    }
+    return draft("function_call", "assistant", text, {**options, "data": _beside(options, data)})
+
+
+def function_result(
+    text: str,
+    call: Block | BlockDraft | str | None,
+    call_id: str | None,
+    name: str | None,
+    is_error: bool,
+    options: BlockOptions,
+) -> BlockDraft:
+    """The result of a function call; what names the call is taken from it where it is given whole."""
+    known = call.data if isinstance(call, (Block, BlockDraft)) and isinstance(call.data, dict) else {}
+    data = {
+        "call_id": known.get("call_id") if call_id is None else checks.name(call_id, "call_id"),
+        "name": known.get("name") if name is None else checks.name(name, "the function's name"),
+        "is_error": bool(is_error),
+    }
+    if call is not None:
+        options = {**options, "parent": call}
+    return draft("function_result", "tool", text, {**options, "data": _beside(options, data)})
+
+
+def check(drafts: Iterable[BlockDraft]) -> list[NewBlock]:
+    """The drafts of one append, checked. Raises an InvalidInput that says which field of which draft is wrong."""
+    given = list(drafts)
+    if len(given) > checks.MAX_BATCH:
+        raise LimitExceeded(f"{len(given):,} blocks in one append; at most {checks.MAX_BATCH:,} go in together")
+    places: dict[int, int] = {}
+    checked = []
+    for place, one in enumerate(given):
+        if not isinstance(one, BlockDraft):
+            raise InvalidInput(f"append takes BlockDraft, not {type(one).__name__}")
+        checked.append(_check(one, places))
+        places[id(one)] = place
+    return checked
+
+
+def digest(blocks: Iterable[NewBlock]) -> bytes:
+    """A digest of the content of an append, equal for equal content: what a key stands for."""
+    summed = blake2b(digest_size=16)
+    for new in blocks:
+        parent = new.parent.hex() if isinstance(new.parent, bytes) else new.parent
+        fields = (new.type, new.role, new.author, new.run_id, parent, new.text, new.data, new.parts, new.tags)
+        summed.update(json.dumps([*fields, new.internal, new.usage]).encode())
+    return summed.digest()
+
+
+def tags_json(tags: Sequence[Tag]) -> str | None:
+    """Tags as JSON, checked; of several with one kind and name the last holds."""
+    if isinstance(tags, (str, Tag)) or not all(isinstance(tag, Tag) for tag in tags):
+        raise InvalidInput("tags= takes a list of Tag")
+    if len(tags) > checks.MAX_TAGS:
+        raise LimitExceeded(f"{len(tags):,} tags; at most {checks.MAX_TAGS:,} are stored on one block or history")
+    kept = {(tag.kind, tag.name): tag for tag in tags}
+    for kind, name in kept:
+        checks.name(kind, "a tag's kind")
+        checks.name(name, "a tag's name")
+    return checks.json_text([tag.model_dump() for tag in kept.values()], "the tags") if kept else None
+
+
+def _check(one: BlockDraft, places: Mapping[int, int]) -> NewBlock:
+    parent, check_parent = _parent(one.parent, places)
+    parts, blobs = _parts(one.parts)
+    new = NewBlock(
+        type=_lower(one.type, "the type"),
+        role=None if one.role is None else checks.name(one.role, "the role"),
+        author=None if one.author is None else checks.name(one.author, "the author"),
+        run_id=None if one.run_id is None else checks.name(one.run_id, "the run"),
+        parent=parent,
+        check_parent=check_parent,
+        text=checks.text(one.text, "text"),
+        data=None if one.data is None else checks.json_text(one.data, "data"),
+        parts=parts,
+        tags=tags_json(one.tags) if one.tags else None,
+        internal=one.internal,
+        views=views_of(one.type, one.role, one.internal),
+        usage=None if one.usage is None else checks.json_text(dict(one.usage), "usage"),
+        tag_names=tuple({(tag.kind, tag.name): None for tag in one.tags}),
+        blobs=blobs,
+    )
+    _check_size(new)
+    return new
+
+
+def _check_size(new: NewBlock) -> None:
+    # One character is at most four bytes of UTF-8: only what may be too large is measured.
+    texts = [text for text in (new.text, new.data, new.parts, new.tags, new.usage) if text]
+    if sum(map(len, texts)) * 4 > checks.MAX_BLOCK and sum(len(t.encode()) for t in texts) > checks.MAX_BLOCK:
+        raise LimitExceeded(
+            f"a block of more than {checks.MAX_BLOCK:,} bytes of text and data; put large content into parts"
+        )
+
+
+def _parent(parent: Block | BlockDraft | str | None, places: Mapping[int, int]) -> tuple[bytes | int | None, bool]:
+    if parent is None:
+        return None, False
+    if isinstance(parent, BlockDraft):
+        if id(parent) not in places:
+            raise InvalidInput("a draft as parent has to stand earlier in the same append")
+        return places[id(parent)], False
+    return ids.id_bytes(parent.id if isinstance(parent, Block) else parent), True
+
+
+def _parts(parts: Sequence[Part]) -> tuple[str | None, tuple[tuple[bytes, bytes], ...]]:
+    if len(parts) > _PART_LIMIT:
+        raise LimitExceeded(f"{len(parts):,} parts; at most {_PART_LIMIT:,} are stored on one block")
+    rows, blobs = [], []
+    for part in parts:
+        _check_part(part)
+        row = part.model_dump(exclude={"content"}, exclude_none=True)
+        if part.content is not None:
+            digest = sha256(part.content).digest()
+            row |= {"digest": digest.hex(), "size": len(part.content)}
+            blobs.append((digest, part.content))
+        rows.append(row)
+    return checks.json_text(rows, "the parts") if rows else None, tuple(blobs)
+
+
+def _check_part(part: Part) -> None:
+    for what in ("mime_type", "name"):
+        if (value := getattr(part, what)) is not None:
+            checks.name(value, f"a part's {what}")
+    given = [what for what in ("text", "url", "content") if getattr(part, what) is not None]
+    if given != ["text"] if part.type == "text" else given not in (["url"], ["content"]):
+        raise InvalidInput(f"a part of type {part.type} takes {'text' if part.type == 'text' else 'url or content'}")
+    if part.digest is not None or part.size is not None:
+        raise InvalidInput("digest and size of a part are given by the store; pass its bytes as content")
+    if part.content is not None and len(part.content) > checks.MAX_BLOCK:
+        raise LimitExceeded(f"a part of {len(part.content):,} bytes; at most {checks.MAX_BLOCK:,} are stored")
+
+
+def _lower(value: str, what: str) -> str:
+    checked = checks.name(value, what)
+    if checked != checked.lower():
+        raise InvalidInput(f"{what} {checked!r} is not lower case")
+    return checked
+
+
+def _beside(options: BlockOptions, data: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The named fields of `data`, with the caller's own beside them."""
+    own = options.get("data")
+    if own is not None and not isinstance(own, dict):
+        raise InvalidInput("data= beside a function call or result is a dict")
+    return {**(own or {}), **data}
+
+
+def _parsed(arguments: str) -> JsonValue:
+    try:
+        parsed = json.loads(arguments)
+        checks.json_text(parsed, "the arguments")
+    except (ValueError, RecursionError):  # an InvalidInput is a ValueError too
+        return None
+    return parsed
+
+
+def _invalid(error: ValidationError) -> InvalidInput:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return InvalidInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
