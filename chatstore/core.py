@@ -44,9 +44,14 @@ class Core:
         self.faces = 0
         self._process = os.getpid()
 
+    @property
+    def forked(self) -> bool:
+        """Whether this process inherited the core and did not open it."""
+        return os.getpid() != self._process
+
     def check(self) -> None:
         """Refuses a store that came here through a fork."""
-        if os.getpid() != self._process:
+        if self.forked:
             raise ForkedStore(
                 "the store was opened before this process was forked, and SQLite does not survive that;"
                 " open it again in the child"
@@ -81,7 +86,8 @@ def acquire(location: Location, options: Options) -> Core:
 
 def release(core: Core) -> None:
     """Gives a core back; the last one to do so closes it."""
-    core.check()
+    if core.forked:
+        return  # the parent's to close
     with _lock:
         core.faces -= 1
         if core.faces:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self, TypeVar
 from weakref import WeakSet
@@ -40,6 +41,7 @@ class ChatStore:
         self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake))
         self._path = self._core.path
         self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._following_lock = Lock()
 
     def __repr__(self) -> str:
         return f"ChatStore({str(self._path)!r})"
@@ -82,7 +84,9 @@ class ChatStore:
     def close(self) -> None:
         """Ends the store's subscriptions and closes it. Idempotent."""
         opened, self._core = self._core, None
-        for subscription in list(self._subscriptions):
+        with self._following_lock:
+            subscriptions = list(self._subscriptions)
+        for subscription in subscriptions:
             subscription.stop()
         if opened is not None:
             core.release(opened)
@@ -102,7 +106,8 @@ class ChatStore:
         return self._core
 
     def _following(self, subscription: Subscription) -> Subscription:
-        self._subscriptions.add(subscription)
+        with self._following_lock:
+            self._subscriptions.add(subscription)
         return subscription
 
     def _write(self, write: Callable[[Transaction], T]) -> T:

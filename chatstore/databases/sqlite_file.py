@@ -14,10 +14,12 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, create_engine, event, insert
+from sqlalchemy import URL, Connection, create_engine, event, insert, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from chatstore import ids
@@ -37,19 +39,16 @@ APPLICATION_ID = 0x63687374
 """`chst`, in SQLite's header."""
 
 
+_IDENTITY = select(store_info.c.value).where(store_info.c.name == "identity")
+
+
 def prepare(path: Path, *, create: bool) -> str:
     """Makes sure that a store of this version is at `path`, made anew if there is nothing; its identity."""
-    if not path.exists():
-        if not create:
-            raise StoreNotFound(f"there is no store at {path}")
+    if create and not path.exists():
         _create(path)
-    _check_file(path)
     with _inspecting(path) as conn:
-        version = _format(conn, path)
-        check_version(version, path)
-        (identity,) = conn.execute("SELECT value FROM store_info WHERE name = 'identity'").fetchone() or (None,)
-        if conn.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            conn.execute("PRAGMA journal_mode=WAL")
+        check_version(_format(conn, path), path)
+        identity = conn.execute(_IDENTITY).scalar()
     if identity is None:
         raise StoreDamaged(f"{path} has lost its identity; restore a backup")
     return str(identity)
@@ -70,9 +69,6 @@ def check_version(version: int, path: Path) -> None:
 
 def format_of(path: Path) -> int:
     """The format of the store at `path`. Raises an OpenError where there is none."""
-    if not path.exists():
-        raise StoreNotFound(f"there is no store at {path}")
-    _check_file(path)
     with _inspecting(path) as conn:
         return _format(conn, path)
 
@@ -80,6 +76,8 @@ def format_of(path: Path) -> int:
 def _check_file(path: Path) -> None:
     try:
         status = path.stat()
+    except FileNotFoundError:
+        raise StoreNotFound(f"there is no store at {path}") from None
     except OSError as error:
         raise StoreNotFound(f"{path} cannot be reached: {error.strerror}") from error
     if stat.S_ISDIR(status.st_mode):
@@ -93,31 +91,38 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def _inspecting(path: Path) -> Iterator[sqlite3.Connection]:
+def _inspecting(path: Path) -> Iterator[Connection]:
+    """A read-only connection: it neither writes a foreign database nor takes in a log that was left beside it."""
+    _check_file(path)
+    uri = f"file:{quote(str(path))}?mode=ro"
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10),
+        poolclass=NullPool,
+    )
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as conn:
+        with engine.connect() as conn:
             yield conn
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, DBAPIError) as error:
         raise _refusal(error, path) from error
 
 
-def _refusal(error: sqlite3.DatabaseError, path: Path) -> OpenError | StoreDamaged:
-    name = error.sqlite_errorname if hasattr(error, "sqlite_errorname") else ""
+def _refusal(error: sqlite3.Error | DBAPIError, path: Path) -> OpenError | StoreDamaged:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    name = getattr(original, "sqlite_errorname", "")
     if name == "SQLITE_NOTADB":
         return NotAStore(f"{path} is not a chatstore file; it was left as it is")
     if name.startswith("SQLITE_CORRUPT"):
-        return StoreDamaged(f"{path} is damaged ({error}); restore a backup")
+        return StoreDamaged(f"{path} is damaged ({original}); restore a backup")
     if name.startswith("SQLITE_READONLY"):
         return StoreReadOnly(f"{path} or its directory cannot be written by this process")
-    return OpenError(f"{path} cannot be opened: {error} ({name})")
+    return OpenError(f"{path} cannot be opened: {original} ({name})")
 
 
-def _format(conn: sqlite3.Connection, path: Path) -> int:
-    (application,) = conn.execute("PRAGMA application_id").fetchone()
-    if application != APPLICATION_ID:
+def _format(conn: Connection, path: Path) -> int:
+    if conn.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
         raise NotAStore(f"{path} is another application's database; it was left as it is")
-    (version,) = conn.execute("PRAGMA user_version").fetchone()
-    return int(version)
+    return int(conn.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
 def _create(path: Path) -> None:

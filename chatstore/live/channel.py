@@ -34,7 +34,17 @@ class Channel:
     around every call.
     """
 
-    __slots__ = ("_characters", "_entries", "base", "context_id", "head", "history_id", "subscriptions", "waiting")
+    __slots__ = (
+        "_characters",
+        "_entries",
+        "base",
+        "context_id",
+        "failure",
+        "head",
+        "history_id",
+        "subscriptions",
+        "waiting",
+    )
 
     def __init__(self, context_id: str) -> None:
         self.context_id = context_id
@@ -42,6 +52,7 @@ class Channel:
         self.head: int | None = None
         self.base = 0
         self.subscriptions = 0
+        self.failure: Exception | None = None
         self.waiting: set[Waiter] = set()
         self._entries: deque[tuple[int, Change, int]] = deque()
         self._characters = 0

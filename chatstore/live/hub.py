@@ -11,7 +11,7 @@ import logging
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
@@ -22,7 +22,8 @@ from chatstore.kinds import Selection
 from chatstore.live.channel import MAX_ENTRIES, Channel, Entry, Waiter
 from chatstore.live.wakers import Waker
 from chatstore.operations import histories, reading
-from chatstore.operations.rows import Cursors
+from chatstore.operations.rows import Cursors, to_change
+from chatstore.operations.transaction import Announcement
 
 LONGEST_WAIT = 0.5
 """Seconds between two looks at the database, whatever the wake-ups do."""
@@ -44,7 +45,6 @@ class Hub:
         self._left: deque[Channel] = deque()
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
-        self._failure: Exception | None = None
         self._version = 0
         self._closed = False
 
@@ -71,14 +71,16 @@ class Hub:
         while self._left:
             channel = self._left.popleft()
             channel.subscriptions -= 1
-            if not channel.subscriptions:
-                self._channels.pop(channel.context_id, None)
+            if not channel.subscriptions and channel.failure is None:
+                del self._channels[channel.context_id]
                 self._stale.discard(channel)
 
     def behind(self, channel: Channel, position: int, waiter: Waiter) -> Sequence[Entry] | None:
         """The entries after a position; None: read the database. Where there are none, the waiter will be woken."""
         with self._lock:
             self._check()
+            if channel.failure is not None:
+                raise channel.failure
             if channel.start(position):
                 # What was committed between the caller's read and now was not announced to this window.
                 self._stale.add(channel)
@@ -93,15 +95,17 @@ class Hub:
         with self._lock:
             channel.waiting.discard(waiter)
 
-    def announce(self, commits: Mapping[str, Sequence[Entry]]) -> None:
+    def announce(self, commits: Announcement) -> None:
         """Hands over what this process just committed."""
         if not self._channels:
             return
         woken: list[Waiter] = []
         with self._lock:
-            for context_id, entries in commits.items():
+            for context_id, changed in commits.items():
                 channel = self._channels.get(context_id)
                 if channel is not None:
+                    cursors = self._cursors(context_id)
+                    entries = [(number, to_change(type, number, block, cursors)) for number, type, block in changed]
                     woken += self._extend(channel, entries)
         _wake(woken)
 
@@ -109,17 +113,16 @@ class Hub:
         """Ends the thread and every wait."""
         with self._lock:
             self._closed = True
+            thread = self._thread
             woken = [waiter for channel in self._channels.values() for waiter in channel.waiting]
             self._nudge()
         _wake(woken)
-        if self._thread is not None:
-            self._thread.join()
+        if thread is not None:
+            thread.join()
 
     def _check(self) -> None:
         if self._closed:
             raise StoreClosed("the store was closed under the subscription; open it again to go on")
-        if self._failure is not None:
-            raise self._failure
 
     def _nudge(self) -> None:
         if self._waker is not None:
@@ -140,10 +143,17 @@ class Hub:
                 self._follow(conn)
         except Exception as error:
             _log.warning("following the store failed: %s", type(error).__name__)
-            with self._lock:
-                self._failure = self._database.translate(error)
-                woken = [waiter for channel in self._channels.values() for waiter in channel.waiting]
-            _wake(woken)
+            self._fail(self._database.translate(error))
+
+    def _fail(self, error: Exception) -> None:
+        """Ends the subscriptions of now with an error; those to come get a new thread."""
+        with self._lock:
+            channels, self._channels = self._channels, {}
+            self._stale.clear()
+            self._thread = None
+            for channel in channels.values():
+                channel.failure = error
+        _wake([waiter for channel in channels.values() for waiter in channel.waiting])
 
     def _follow(self, conn: Connection) -> None:
         """Arm, look, and wait only when there was nothing: what is committed in between is an event already."""
@@ -186,7 +196,7 @@ class Hub:
             return
         page = reading.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=MAX_ENTRIES)
         with self._lock:
-            if page.position < page.head and channel.head == known:
+            if page.position < page.head > (channel.head or 0):
                 channel.skip_to(page.head)
             woken = self._extend(channel, page.entries)
         _wake(woken)

@@ -116,7 +116,9 @@ class _Following:
         if self._channel is None:
             self._channel = hub.join(self._wanted.context_id)
             # Also for a subscription that is dropped without being closed; it runs once, whoever is first.
-            self._leave = finalize(self, hub.leave, self._channel)
+            leave = finalize(self, hub.leave, self._channel)
+            leave.atexit = False
+            self._leave = leave
         position = self._tail.position
         entries = hub.behind(self._channel, position, waiter)
         if entries is None:

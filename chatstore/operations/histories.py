@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, literal_column, select
 
+from chatstore.errors import InvalidInput
 from chatstore.model import Context
 from chatstore.operations.prepared import Prepared
 from chatstore.operations.rows import Cursors, to_context
@@ -61,38 +62,39 @@ def contexts(
     limit: int,
 ) -> list[Context]:
     """The contexts that carry all these keys and tags, in the order they were created, after the context `after`."""
-    values: dict[str, object] = {"limit": limit}
+    values: dict[str, object] = {"limit": limit, "after": 0}
     if after is not None:
         last = find(conn, after)
         if last is None:
-            return []
+            raise InvalidInput(f"after= takes the id of a context of this store, and {after!r} is none")
         values["after"] = last.id
     for number, (name, value) in enumerate(keys.items()):
         values |= {f"key_{number}": name, f"value_{number}": value}
     for number, (kind, name) in enumerate(tags):
         values |= {f"kind_{number}": kind, f"name_{number}": name}
-    rows = _contexts(len(keys), len(tags), after is not None).all(conn, **values)
+    rows = _contexts(len(keys), len(tags)).all(conn, **values)
     return [to_context(row, cursors(row[0])) for row in rows]
 
 
 @lru_cache(maxsize=64)
-def _contexts(keys: int, tag_count: int, after: bool) -> Prepared:
+def _contexts(keys: int, tag_count: int) -> Prepared:
     found = histories.c
     statement = select(
         found.context_id, found.context_keys, found.tags, found.count, found.head, found.created_at, found.updated_at
     )
-    for number in range(keys):
-        having = context_keys.alias()
-        statement = statement.join(having, having.c.history_id == found.id).where(
-            having.c.name == bindparam(f"key_{number}"), having.c.value == bindparam(f"value_{number}")
-        )
-    for number in range(tag_count):
+    order = found.id  # or the column of an index that has the wanted ones in this order already
+    for number in reversed(range(tag_count)):
         tagged = tags.alias()
+        order = tagged.c.history_id
         statement = statement.join(tagged, tagged.c.history_id == found.id).where(
-            tagged.c.block_index == HISTORY_TAG,
+            tagged.c.block_index == literal_column(str(HISTORY_TAG)),
             tagged.c.kind == bindparam(f"kind_{number}"),
             tagged.c.name == bindparam(f"name_{number}"),
         )
-    if after:
-        statement = statement.where(found.id > bindparam("after"))
-    return Prepared(statement.order_by(found.id).limit(bindparam("limit")))
+    for number in reversed(range(keys)):
+        having = context_keys.alias()
+        order = having.c.history_id
+        statement = statement.join(having, having.c.history_id == found.id).where(
+            having.c.name == bindparam(f"key_{number}"), having.c.value == bindparam(f"value_{number}")
+        )
+    return Prepared(statement.where(order > bindparam("after")).order_by(order).limit(bindparam("limit")))

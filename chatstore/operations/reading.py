@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, func, select, union_all
 
 from chatstore.changes import Change
 from chatstore.cursor import Cursor, CursorFactory
@@ -16,7 +18,7 @@ from chatstore.model import Block
 from chatstore.operations import histories
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS, Cursors, to_block, to_change
-from chatstore.operations.selecting import Shape, conditions, shape, values
+from chatstore.operations.selecting import Shape, branches, conditions, shape, values
 from chatstore.schema import BLOCK_ADDED, blobs, blocks, changes
 
 LOG_WINDOW = 4096
@@ -70,13 +72,25 @@ def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Sel
 
 @lru_cache(maxsize=512)
 def _messages(selection: Shape, bounds: frozenset[str], backwards: bool) -> Prepared:
-    statement = select(*BLOCK_COLUMNS).where(blocks.c.history_id == bindparam("history_id"), *conditions(selection))
+    found = branches(selection)
+    if len(found) == 1:
+        return Prepared(_ranged(BLOCK_COLUMNS, found[0], bounds, backwards))
+    picked = union_all(
+        *(select(_ranged([blocks.c.index], one, bounds, backwards).correlate(None).subquery()) for one in found)
+    )
+    return Prepared(_ranged(BLOCK_COLUMNS, [blocks.c.index.in_(picked)], bounds & {"limit"}, backwards))
+
+
+def _ranged(
+    columns: Sequence[Column[Any]], conditions: list[ColumnElement[bool]], bounds: frozenset[str], backwards: bool
+) -> Select[Any]:
+    statement = select(*columns).where(blocks.c.history_id == bindparam("history_id"), *conditions)
     if "first" in bounds:
         statement = statement.where(blocks.c.index >= bindparam("first"))
     if "end" in bounds:
         statement = statement.where(blocks.c.index < bindparam("end"))
     statement = statement.order_by(blocks.c.index.desc() if backwards else blocks.c.index)
-    return Prepared(statement.limit(bindparam("limit")) if "limit" in bounds else statement)
+    return statement.limit(bindparam("limit")) if "limit" in bounds else statement
 
 
 _FIRST_INDEX = Prepared(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, bindparam, select
 
@@ -15,6 +15,8 @@ _COLUMNS = {
     "authors": blocks.c.author,
     "states": blocks.c.state,
 }
+
+MOST_BRANCHES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,32 @@ def values(selection: Selection) -> dict[str, object]:
 
 def conditions(shape: Shape) -> list[ColumnElement[bool]]:
     """What holds for the blocks of a selection, beside `history_id`, which the statement binds as `history_id`."""
+    found = _single_conditions(shape)
+    for (name, column), count in zip(_COLUMNS.items(), shape.counts, strict=True):
+        if count is not None and count != 1:
+            found.append(column.in_([bindparam(f"{name}_{number}") for number in range(count)]))
+    return found
+
+
+def branches(shape: Shape) -> list[list[ColumnElement[bool]]]:
+    """The same, as selections that are read one by one and merged.
+
+    An index has the blocks of one type in order, but not those of two. So where a list is what narrows a selection,
+    there is a branch for each of its values: each in order and each as short as the whole result may be.
+    """
+    counts = dict(zip(_COLUMNS, shape.counts, strict=True))
+    narrow = shape.run or shape.tags or 1 in (counts["types"], counts["authors"])
+    listed = next((name for name, count in counts.items() if count is not None and 1 < count <= MOST_BRANCHES), None)
+    if narrow or listed is None:
+        return [conditions(shape)]
+    rest = replace(shape, counts=tuple(None if name == listed else count for name, count in counts.items()))
+    return [
+        [_COLUMNS[listed] == bindparam(f"{listed}_{number}"), *conditions(rest)]
+        for number in range(counts[listed] or 0)
+    ]
+
+
+def _single_conditions(shape: Shape) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if shape.views == TRANSCRIPT:
         found.append(in_transcript)
@@ -61,8 +89,6 @@ def conditions(shape: Shape) -> list[ColumnElement[bool]]:
     for (name, column), count in zip(_COLUMNS.items(), shape.counts, strict=True):
         if count == 1:  # equality keeps the index's order, a list of one does not
             found.append(column == bindparam(f"{name}_0"))
-        elif count is not None:
-            found.append(column.in_([bindparam(f"{name}_{number}") for number in range(count)]))
     if shape.only_unusual_states:
         found.append(not_closed)
     if shape.run:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, update
 
 from chatstore import ids
-from chatstore.changes import Change
 from chatstore.cursor import CursorFactory
 from chatstore.model import Block
 from chatstore.operations import histories
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import Cursors, to_block, to_change
+from chatstore.operations.rows import Cursors, to_block
 from chatstore.schema import blocks, changes, context_keys
 from chatstore.schema import histories as histories_table
 
@@ -55,6 +55,10 @@ _ADD_CHANGES = Prepared(
 )
 
 
+Announcement: TypeAlias = dict[str, list[tuple[int, int, Block]]]
+"""What a commit changed, by context: the number and type of each change, and the block as it left it."""
+
+
 class Transaction:
     """Gathers what the writes of one commit do, so that rows go in together and each counter is set once.
 
@@ -66,7 +70,7 @@ class Transaction:
         self.conn = conn
         self.cursors = cursors
         self.now = ids.now()
-        self.announced: dict[str, list[tuple[int, Change]]] = {}
+        self.announced: Announcement = {}
         self._histories: dict[str, History | None] = {}
         self._written: set[str] = set()
         self._blocks: list[Row] = []
@@ -110,8 +114,7 @@ class Transaction:
     def log(self, history: History, type: int, block: Block) -> None:
         """Logs and announces a change of a block under the history's head, which the caller advanced."""
         self._changes.append((history.id, history.head, type, block.index))
-        change = to_change(type, history.head, block, self.cursors(block.context_id))
-        self.announced.setdefault(block.context_id, []).append((history.head, change))
+        self.announced.setdefault(block.context_id, []).append((history.head, type, block))
         self._written.add(block.context_id)
 
     def flush(self) -> None:

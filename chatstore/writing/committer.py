@@ -16,15 +16,14 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from chatstore.changes import Change
 from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.errors import ChatStoreError, StoreClosed
 from chatstore.operations.rows import Cursors
-from chatstore.operations.transaction import Transaction
+from chatstore.operations.transaction import Announcement, Transaction
 
 T = TypeVar("T")
 Write: TypeAlias = Callable[[Transaction], T]
-Announce: TypeAlias = Callable[[dict[str, list[tuple[int, Change]]]], None]
+Announce: TypeAlias = Callable[[Announcement], None]
 
 GROUP = 1_000
 """Writes in one transaction, at most."""
@@ -114,18 +113,21 @@ class Committer:
         with self._lead:
             if self._closed:
                 return
+            self._closed = True
             while self._waiting:
                 self._commit_waiting()
-            self._closed = True
         if self._thread is not None:
             self._calls.put(False)
             self._thread.join()
         self._conn.close()
 
     def _enqueue(self, pending: _Pending[Any]) -> None:
-        if self._closed:
-            raise StoreClosed("the store is closed; open it again to write")
         self._waiting.append(pending)
+        if self._closed:
+            with self._lead:  # the close may still be committing what came before it
+                if not pending.settled:
+                    pending.withdrawn = True
+                    raise StoreClosed("the store is closed; open it again to write")
 
     def _start(self) -> None:
         with self._lead:
@@ -140,14 +142,19 @@ class Committer:
                     self._commit_waiting()
 
     def _commit_waiting(self) -> None:
-        group: list[_Pending[Any]] = []
-        while self._waiting and len(group) < GROUP:
-            pending = self._waiting.popleft()
-            if not pending.withdrawn:
-                group.append(pending)
-        if group:
-            self._commit(group)
-            _hand_over(group)
+        """Commits the writes at the front of the queue.
+
+        They stay in it until they have their answers: a leader that a signal interrupts leaves nothing behind that
+        the next one would not take up.
+        """
+        count = min(len(self._waiting), GROUP)
+        group = [self._waiting[place] for place in range(count)]
+        todo = [pending for pending in group if not pending.settled and not pending.withdrawn]
+        if todo:
+            self._commit(todo)
+        _hand_over(group)
+        for _ in group:
+            self._waiting.popleft()
 
     def _commit(self, group: list[_Pending[Any]]) -> None:
         """One transaction for the group. When the database fails it, each write gets one of its own instead."""
@@ -161,23 +168,18 @@ class Committer:
             transaction.finish()
             committing = True
             self._database.commit(self._conn)
+            _settle(group)
         except Exception as error:
             self._give_up(group, error, began=transaction is not None)
             return
         except BaseException:
-            # Interrupted by a signal: the commit either happened whole, or the neighbours get another leader.
+            # A signal's: the commit happened whole or not at all, and the connection knows which.
             if committing and not self._database.in_transaction(self._conn):
-                self._settle(group, transaction)
+                _settle(group)
             else:
                 self._roll_back()
-                self._waiting.extendleft(reversed(group))
             raise
-        self._settle(group, transaction)
-
-    def _settle(self, group: Iterable[_Pending[Any]], transaction: Transaction | None) -> None:
-        for pending in group:
-            pending.settled = True
-        if transaction is not None and transaction.announced:
+        if transaction.announced:
             self._announce(transaction.announced)
 
     def _give_up(self, group: list[_Pending[Any]], error: Exception, *, began: bool) -> None:
@@ -199,6 +201,11 @@ class Committer:
             self._conn.invalidate()
             self._conn.close()
             self._conn = self._database.writer()
+
+
+def _settle(group: Iterable[_Pending[Any]]) -> None:
+    for pending in group:
+        pending.settled = True
 
 
 def _hand_over(group: Iterable[_Pending[Any]]) -> None:
