@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatstore import core, requests
 from chatstore.async_history import AsyncHistory
@@ -21,6 +20,9 @@ from chatstore.live.subscription import AsyncSubscription
 from chatstore.model import Context, Part, Tag
 from chatstore.operations import histories, reading
 from chatstore.operations.transaction import Transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
 
