@@ -2,10 +2,12 @@
 
 from chatstore.async_history import AsyncHistory
 from chatstore.async_store import AsyncChatStore
-from chatstore.changes import BlockAdded, BlockUpdated, Change
+from chatstore.block_writer import AsyncBlockWriter, BlockWriter
+from chatstore.changes import BlockAdded, BlockClosed, BlockUpdated, Change, RunEnded, RunStarted, TextAppended
 from chatstore.cursor import Cursor
 from chatstore.errors import (
     BlobNotFound,
+    BlockEnded,
     BlockNotFound,
     ChatStoreError,
     Conflict,
@@ -18,6 +20,10 @@ from chatstore.errors import (
     LimitExceeded,
     NotAStore,
     OpenError,
+    RunCancelled,
+    RunInterrupted,
+    RunNotFound,
+    RunOver,
     SchemaTooNew,
     SchemaTooOld,
     StorageError,
@@ -34,21 +40,28 @@ from chatstore.errors import (
 from chatstore.history import History
 from chatstore.kinds import Kind
 from chatstore.live.subscription import AsyncSubscription, Subscription
-from chatstore.model import Block, BlockDraft, Context, Part, Tag
+from chatstore.model import Block, BlockDraft, Context, Part, Run, RunError, Tag
+from chatstore.runs import AsyncRunHandle, AsyncRunScope, RunHandle, RunScope
 from chatstore.store import ChatStore
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncBlockWriter",
     "AsyncChatStore",
     "AsyncHistory",
+    "AsyncRunHandle",
+    "AsyncRunScope",
     "AsyncSubscription",
     "BlobNotFound",
     "Block",
     "BlockAdded",
+    "BlockClosed",
     "BlockDraft",
+    "BlockEnded",
     "BlockNotFound",
     "BlockUpdated",
+    "BlockWriter",
     "Change",
     "ChatStore",
     "ChatStoreError",
@@ -67,6 +80,16 @@ __all__ = [
     "NotAStore",
     "OpenError",
     "Part",
+    "Run",
+    "RunCancelled",
+    "RunEnded",
+    "RunError",
+    "RunHandle",
+    "RunInterrupted",
+    "RunNotFound",
+    "RunOver",
+    "RunScope",
+    "RunStarted",
     "SchemaTooNew",
     "SchemaTooOld",
     "StorageError",
@@ -78,6 +101,7 @@ __all__ = [
     "StoreReadOnly",
     "Subscription",
     "Tag",
+    "TextAppended",
     "UnknownKind",
     "UsageError",
     "WrongEventLoop",

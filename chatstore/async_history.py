@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 from sqlalchemy import Connection
 
 from chatstore import requests
+from chatstore.block_writer import AsyncBlockWriter
 from chatstore.cursor import Cursor
 from chatstore.kinds import Selection, select
 from chatstore.live.subscription import AsyncSubscription, Opened
-from chatstore.model import Block, BlockDraft, JsonValue, Tag
-from chatstore.operations import appending, marking, reading
+from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
+from chatstore.operations import appending, marking, reading, running
 from chatstore.operations.reading import LogPage, Range
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.requests import AppendOptions, Filters
+from chatstore.runs import AsyncRunScope, current_run
+from chatstore.writing.drafts import BlockOptions
+from chatstore.writing.growing import Growing
 
 if TYPE_CHECKING:
     from chatstore.async_store import AsyncChatStore
@@ -64,8 +69,15 @@ class AsyncHistory:
         """As `History.append_user_message`."""
         return (await self._append(requests.append_named(self._context, "message", "user", text, options)))[0]
 
-    async def append_assistant_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
-        """As `History.append_assistant_message`."""
+    async def append_assistant_message(
+        self, text: str | Iterable[str] | AsyncIterable[str], **options: Unpack[AppendOptions]
+    ) -> Block:
+        """As `History.append_assistant_message`; the iterator may be an async one."""
+        if not isinstance(text, str):
+            async with self.open_message(**requests.growing_options(options)) as block:
+                async for piece in requests.pieces(text):
+                    await block.write(piece)
+                return await block.close()
         return (await self._append(requests.append_named(self._context, "message", "assistant", text, options)))[0]
 
     async def append_system_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
@@ -99,6 +111,36 @@ class AsyncHistory:
         """As `History.append_function_result`."""
         wanted = requests.append_result(self._context, text, call, call_id, name, is_error, options)
         return (await self._append(wanted))[0]
+
+    def open_message(self, *, role: str = "assistant", **options: Unpack[BlockOptions]) -> AsyncBlockWriter:
+        """As `History.open_message`."""
+        return self.open_block("message", role=role, **options)
+
+    def open_block(self, type: str, *, role: str | None = None, **options: Unpack[BlockOptions]) -> AsyncBlockWriter:
+        """As `History.open_block`."""
+
+        async def open() -> Growing:
+            core = await self._store._open()
+            write = requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
+            return Growing(self._context, (await self._store._write(write))[0], core.flusher)
+
+        return AsyncBlockWriter(self._store, open)
+
+    def run(self, *, parent_run_id: str | None = None) -> AsyncRunScope:
+        """As `History.run`."""
+        return AsyncRunScope(self, parent_run_id)
+
+    async def get_run(self, run_id: str) -> Run:
+        """As `History.get_run`."""
+        return await self._store._read(lambda conn: running.find_run(conn, self.context_id, run_id))
+
+    async def runs(self) -> list[Run]:
+        """As `History.runs`."""
+        return await self._store._read(lambda conn: running.list_runs(conn, self.context_id))
+
+    async def cancel_run(self, run_id: str) -> Run:
+        """As `History.cancel_run`."""
+        return await self._write(running.cancel_run, run_id)
 
     async def get_messages(
         self,
@@ -159,7 +201,13 @@ class AsyncHistory:
         return await self._write(marking.set_usage, requests.block_id(block), requests.usage(usage))
 
     async def _append(self, wanted: appending.Append) -> list[Block]:
+        run_id = self._run_id()
+        if run_id is not None:
+            wanted = replace(wanted, blocks=requests.stamped(wanted.blocks, run_id))
         return await self._store._write(partial(appending.append, wanted=wanted))
+
+    def _run_id(self) -> str | None:
+        return current_run(str(self._store.path), self.context_id)
 
     async def _write(
         self,

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from uuid import uuid4
 from weakref import WeakSet
 
 from sqlalchemy import Connection
@@ -20,11 +21,14 @@ from chatstore.live.subscription import AsyncSubscription
 from chatstore.model import Context, Part, Tag
 from chatstore.operations import histories, reading
 from chatstore.operations.transaction import Transaction
+from chatstore.requests import AppendOptions
+from chatstore.runs import AsyncRunHandle
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class AsyncChatStore:
@@ -35,10 +39,16 @@ class AsyncChatStore:
     """
 
     def __init__(
-        self, location: Location, *, create: bool = True, busy_timeout: float = 30.0, wake: str = "auto"
+        self,
+        location: Location,
+        *,
+        create: bool = True,
+        busy_timeout: float = 30.0,
+        wake: str = "auto",
+        lease: float = 30.0,
     ) -> None:
         self._path = locate(location)
-        self._options = Options(create, busy_timeout, wake)
+        self._options = Options(create, busy_timeout, wake, lease)
         self._core: Core | None = None
         self._readers: AsyncEngine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -78,6 +88,26 @@ class AsyncChatStore:
         listing = requests.listing(keys, tags, after, limit)
         cursors = (await self._open()).cursors
         return await self._read(lambda conn: histories.contexts(conn, cursors, **listing))
+
+    async def submit(
+        self,
+        agent: Callable[[AsyncHistory, str], Awaitable[R]],
+        prompt: str,
+        *,
+        context: str | Mapping[str, str] | None = None,
+        parent_run_id: str | None = None,
+        **options: Unpack[AppendOptions],
+    ) -> AsyncRunHandle[R]:
+        """As `ChatStore.submit`; the agent is a coroutine function."""
+        history = self.history(str(uuid4()) if context is None else context)
+        scope = history.run(parent_run_id=parent_run_id)
+        lease = (await self._open()).lease
+        run, cursor = await self._write(
+            requests.submission(history._context, prompt, scope.id, scope.parent_run_id, lease, options)
+        )
+        handle: AsyncRunHandle[R] = AsyncRunHandle(history, scope, run, cursor)
+        handle._start(agent, prompt)
+        return handle
 
     async def read_bytes(self, part: Part | str) -> bytes:
         """As `ChatStore.read_bytes`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from chatstore.cursor import Cursor
-from chatstore.model import Block, Model
+from chatstore.model import Block, Model, Run
 
 
 class _BlockChange(Model):
@@ -45,12 +45,63 @@ class _BlockChange(Model):
 
 
 class BlockAdded(_BlockChange):
-    """A block was appended. Who joins late sees it as it is now, with what was changed since."""
+    """A block was appended, or opened. Who joins late sees it as it is now; the text of an open one follows."""
 
 
 class BlockUpdated(_BlockChange):
     """Tags or usage of a block were set; `block` is the whole block."""
 
 
-Change: TypeAlias = BlockAdded | BlockUpdated
+class BlockClosed(_BlockChange):
+    """An open block ended; `block` has the whole text, and in `state` how it ended."""
+
+
+class TextAppended(Model):
+    """An open block grew: `text` stands at `offset` characters of it.
+
+    Apply it as `text = text[:offset] + change.text`. Who is late gets several pieces of a block as one.
+    """
+
+    context_id: str
+    cursor: Cursor
+    block_id: str
+    index: int
+    type: str
+    role: str | None
+    author: str | None
+    run_id: str | None
+    offset: int
+    text: str
+
+
+class _RunChange(Model):
+    context_id: str
+    cursor: Cursor
+    run: Run
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.run.id
+
+
+class RunStarted(_RunChange):
+    """A run began. Who joins late sees it as it is now."""
+
+
+class RunEnded(_RunChange):
+    """A run ended: `run.state` says how, and none of its blocks is open any more."""
+
+
+BlockChange: TypeAlias = BlockAdded | BlockUpdated | BlockClosed
+RunChange: TypeAlias = RunStarted | RunEnded
+Change: TypeAlias = BlockChange | TextAppended | RunChange
 """Any entry of the log. `cursor` is the position behind it: resume there once it is handled."""
+
+
+class Entry(NamedTuple):
+    """A change as it is handed about inside: its number, and the block that filters look at (None: about a run)."""
+
+    sequence: int
+    change: Change
+    block: Block | None

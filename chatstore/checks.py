@@ -102,6 +102,16 @@ def _check_members(value: Any, what: str, depth: int) -> None:
         _check_json(member, what, depth)
 
 
+def parsed_json(value: str) -> Any:
+    """What JSON text says; None where it is not JSON, or not of the kind that can be stored."""
+    try:
+        parsed = json.loads(value)
+        _check_json(parsed, "the text", 0)
+    except (ValueError, RecursionError):  # an InvalidInput is a ValueError too
+        return None
+    return parsed
+
+
 def count(value: object, what: str) -> int:
     """The value, if it is a number of blocks to return: an integer of at least 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:

@@ -6,17 +6,30 @@ the whole process still go through one committer, and commits are handed over to
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
+from sqlalchemy import Connection
+
+from chatstore import processes
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, locate, open_database
 from chatstore.errors import ForkedStore, InvalidInput
 from chatstore.live import wakers
 from chatstore.live.hub import Hub
+from chatstore.live.watch import Watch
+from chatstore.operations import leases
 from chatstore.writing.committer import Committer
+from chatstore.writing.growing import Flusher
+from chatstore.writing.lease import LeaseHolder
+
+LOOK_EVERY = 0.4
+"""Seconds between two looks for dead processes."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,7 @@ class Options:
     create: bool = True
     busy_timeout: float = 30.0
     wake: str = "auto"
+    lease: float = 30.0
 
 
 class Core:
@@ -39,10 +53,26 @@ class Core:
         self.path = self.database.path
         self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity))
         wal = self.path.with_name(f"{self.path.name}-wal")
-        self.hub = Hub(self.database, self.cursors, partial(wakers.choose, options.wake, wal))
+        self.hub = Hub(self.database, self.cursors, partial(wakers.choose, options.wake, wal), self._end_the_dead)
         self.committer = Committer(self.database, self.cursors, self.hub.announce)
+        self.flusher = Flusher(self.committer)
+        self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
         self.faces = 0
+        self._watch = Watch(processes.machine(), processes.is_gone)
+        self._next_look = 0.0
+        with self.database.readers.connect() as conn:
+            self._end_the_dead(conn)
         self._process = os.getpid()
+
+    def _end_the_dead(self, conn: Connection) -> None:
+        """Ends what dead processes left open; looked at while anyone follows, and when the store is opened."""
+        if (now := time.monotonic()) < self._next_look:
+            return
+        self._next_look = now + LOOK_EVERY
+        held = [lease for lease in leases.all_leases(conn) if lease.id != self.lease.id]
+        for lease in self._watch.expired(held, now):
+            ended = self.committer.run(partial(leases.take_away, lease_id=lease.id))
+            _log.info("process %d is dead; %d runs and blocks of it were interrupted", lease.pid, ended)
 
     @property
     def forked(self) -> bool:
@@ -60,6 +90,8 @@ class Core:
     def close(self) -> None:
         """Ends subscriptions, commits what waits, closes the file."""
         self.hub.close()
+        self.flusher.close()
+        self.lease.close()
         self.committer.close()
         self.database.close()
 
@@ -76,7 +108,7 @@ def acquire(location: Location, options: Options) -> Core:
         core = _cores.get(path)
         if core is None:
             core = _cores[path] = Core(location, options)
-        elif (core.options.wake, core.options.busy_timeout) != (options.wake, options.busy_timeout):
+        elif replace(core.options, create=options.create) != options:
             raise InvalidInput(
                 f"{path} is open in this process with other options; give both the same, or share one store"
             )

@@ -4,13 +4,17 @@ A cursor reads `<store>-<context>-<sequence>`: twelve hexadecimal digits of the 
 a digest of the context id, and twelve decimal digits. So it is safe in a URL, a header and an SSE `id:` line, it
 orders as text within its context, and it is refused anywhere but in the store and context it came from. The
 digest depends on the context id alone: a cursor can be had before the history exists.
+
+Where several blocks grow at once and somebody is late, the pieces of each are joined, and no single number says
+what has been handled. Such a cursor goes on with `.<span>.<block>`: everything up to the sequence, and of the next
+`span` entries the text of the blocks with this index or a lower one.
 """
 
 from __future__ import annotations
 
 import re
 from hashlib import blake2b
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from chatstore.errors import InvalidCursor
 
@@ -21,8 +25,16 @@ NOW = "now"
 """What `subscribe(after=…)` takes for "from the head on"."""
 
 IDENTITY_BYTES = 6
-_SEQUENCE_DIGITS = 12
-_PATTERN = re.compile(r"([0-9a-f]{12})-([0-9a-f]{12})-([0-9]{12})", re.ASCII)
+MAX_SPAN = 99_999
+_PATTERN = re.compile(r"([0-9a-f]{12})-([0-9a-f]{12})-([0-9]{12})(?:\.([0-9]{5})\.([0-9]{12}))?", re.ASCII)
+
+
+class Position(NamedTuple):
+    """Where a cursor stands: behind the change `sequence`, and up to `until` behind the text of blocks to `block`."""
+
+    sequence: int
+    until: int = 0
+    block: int = -1
 
 
 def context_mark(context_id: str) -> str:
@@ -42,12 +54,23 @@ class CursorFactory:
         """The cursor of the change with this number; 0 is before the first."""
         return Cursor(f"{self._prefix}{sequence:012d}")
 
+    def between(self, position: Position) -> Cursor:
+        """The cursor of any position."""
+        if position.until <= position.sequence:
+            return self.at(position.sequence)
+        span = position.until - position.sequence
+        return Cursor(f"{self._prefix}{position.sequence:012d}.{span:05d}.{position.block:012d}")
+
     def sequence(self, cursor: str) -> int:
-        """The number of the change a cursor stands at. Raises InvalidCursor, which says in what way it is wrong."""
+        """The number up to which everything lies before a cursor."""
+        return self.position(cursor).sequence
+
+    def position(self, cursor: str) -> Position:
+        """Where a cursor stands. Raises InvalidCursor, which says in what way it is wrong."""
         match = _PATTERN.fullmatch(cursor) if isinstance(cursor, str) else None
         if match is None:
             raise InvalidCursor(f"{_shown(cursor)} is not a cursor; pass one that a change, a block or head() gave")
-        store, context, sequence = match.groups()
+        store, context, sequence, span, block = match.groups()
         if store != self._prefix[:12]:
             raise InvalidCursor(
                 "the cursor belongs to another store, or to this one before it was deleted and created anew;"
@@ -55,12 +78,9 @@ class CursorFactory:
             )
         if context != self._prefix[13:25]:
             raise InvalidCursor("the cursor belongs to another context of this store; use it with that one")
-        return int(sequence)
-
-
-def sequence_of(cursor: Cursor) -> int:
-    """The number in a cursor that this process made itself."""
-    return int(cursor[-_SEQUENCE_DIGITS:])
+        if span is None:
+            return Position(int(sequence))
+        return Position(int(sequence), int(sequence) + int(span), int(block))
 
 
 def _shown(value: object) -> str:

@@ -9,6 +9,11 @@
     │   └── InvalidCursor         malformed, of another store or context, or beyond the head
     ├── Conflict                  `expect=`: something was written after that cursor
     ├── KeyConflict               `key=`: used before, with other content
+    ├── BlockEnded                the block is not open any more
+    ├── RunOver                   the run ended, and writes into it are refused
+    │   ├── RunCancelled          somebody stopped it
+    │   └── RunInterrupted        its process was taken for dead
+    ├── RunNotFound               no such run in this history
     ├── BlockNotFound             no such block in this history
     ├── BlobNotFound              no bytes of that digest in this store
     ├── OpenError                 the store cannot be opened
@@ -95,6 +100,36 @@ class KeyConflict(ChatStoreError):
     """The key was used before in this history, with other content; nothing of this append was stored."""
 
     code = "key_conflict"
+
+
+class BlockEnded(ChatStoreError):
+    """The block is not open any more; what was written after its end is not stored."""
+
+    code = "block_ended"
+
+
+class RunOver(ChatStoreError):
+    """The run ended; nothing more is written into it."""
+
+    code = "run_over"
+
+
+class RunCancelled(RunOver):
+    """Somebody stopped the run: stop working on it. What was written until then is kept."""
+
+    code = "run_cancelled"
+
+
+class RunInterrupted(RunOver):
+    """The run was ended because its process seemed dead: it was silent for longer than its lease. Start a new run."""
+
+    code = "run_interrupted"
+
+
+class RunNotFound(ChatStoreError):
+    """No run of that id in this history."""
+
+    code = "run_not_found"
 
 
 class BlockNotFound(ChatStoreError):

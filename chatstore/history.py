@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 from sqlalchemy import Connection
 
 from chatstore import requests
+from chatstore.block_writer import BlockWriter
 from chatstore.cursor import Cursor
 from chatstore.kinds import Selection, select
 from chatstore.live.subscription import Opened, Subscription
-from chatstore.model import Block, BlockDraft, JsonValue, Tag
-from chatstore.operations import appending, marking, reading
+from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
+from chatstore.operations import appending, marking, reading, running
 from chatstore.operations.reading import LogPage, Range
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.requests import AppendOptions, Filters
+from chatstore.runs import RunScope, current_run
+from chatstore.writing.drafts import BlockOptions
+from chatstore.writing.growing import Growing
 
 if TYPE_CHECKING:
     from chatstore.store import ChatStore
@@ -69,8 +74,17 @@ class History:
         """Stores what a person said. Takes the fields of BlockDraft, `key` and `expect`; see `append`."""
         return self._append(requests.append_named(self._context, "message", "user", text, options))[0]
 
-    def append_assistant_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
-        """Stores what the assistant said to the person, or with `internal=True` to another agent."""
+    def append_assistant_message(self, text: str | Iterable[str], **options: Unpack[AppendOptions]) -> Block:
+        """Stores what the assistant said to the person, or with `internal=True` to another agent.
+
+        An iterator of text is written as it comes, into a block that everybody sees grow; it takes no `key` and no
+        `expect`.
+        """
+        if not isinstance(text, str):
+            with self.open_message(**requests.growing_options(options)) as block:
+                for piece in text:
+                    block.write(piece)
+                return block.close()
         return self._append(requests.append_named(self._context, "message", "assistant", text, options))[0]
 
     def append_system_message(self, text: str, **options: Unpack[AppendOptions]) -> Block:
@@ -108,6 +122,39 @@ class History:
         """Stores the result of a function call. `call` is its block (or the block's id), which becomes the parent."""
         wanted = requests.append_result(self._context, text, call, call_id, name, is_error, options)
         return self._append(wanted)[0]
+
+    def open_message(self, *, role: str = "assistant", **options: Unpack[BlockOptions]) -> BlockWriter:
+        """Opens a message that grows: everybody sees its text as it is written. Use it as a context manager."""
+        return self.open_block("message", role=role, **options)
+
+    def open_block(self, type: str, *, role: str | None = None, **options: Unpack[BlockOptions]) -> BlockWriter:
+        """Opens a block of any type, such as `reasoning`, or `function_call` for arguments as they come.
+
+        The block is stored at once, with its author, tags and data, before its text. As a function call ends, its
+        text is parsed into `data["arguments"]`.
+        """
+        core = self._store._open()
+        write = requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
+        return BlockWriter(self._store, Growing(self._context, self._store._write(write)[0], core.flusher))
+
+    def run(self, *, parent_run_id: str | None = None) -> RunScope:
+        """A run as a context manager: blocks that are written into this history inside belong to it."""
+        return RunScope(self, parent_run_id)
+
+    def get_run(self, run_id: str) -> Run:
+        """One run. Raises RunNotFound."""
+        return self._store._read(lambda conn: running.find_run(conn, self.context_id, run_id))
+
+    def runs(self) -> list[Run]:
+        """The runs of this history, in the order they started."""
+        return self._store._read(lambda conn: running.list_runs(conn, self.context_id))
+
+    def cancel_run(self, run_id: str) -> Run:
+        """Ends a run as `cancelled`, with the runs that are part of it; from any process.
+
+        What was written stays. The writer's next write raises RunCancelled. A run that has ended stays as it is.
+        """
+        return self._write(running.cancel_run, run_id)
 
     def get_messages(
         self,
@@ -180,7 +227,13 @@ class History:
         return self._write(marking.set_usage, requests.block_id(block), requests.usage(usage))
 
     def _append(self, wanted: appending.Append) -> list[Block]:
+        run_id = self._run_id()
+        if run_id is not None:
+            wanted = replace(wanted, blocks=requests.stamped(wanted.blocks, run_id))
         return self._store._write(partial(appending.append, wanted=wanted))
+
+    def _run_id(self) -> str | None:
+        return current_run(str(self._store.path), self.context_id)
 
     def _write(
         self,

@@ -62,6 +62,15 @@ class Selection:
             and (not self.tags or {(tag.kind, tag.name) for tag in block.tags}.issuperset(self.tags))
         )
 
+    @property
+    def wants_runs(self) -> bool:
+        """Whether changes of runs are meant: those of the one that is asked for, or all where everything is."""
+        return self.run is not None or self == Selection()
+
+    def matches_run(self, run_id: str | None) -> bool:
+        """Whether a change of this run is meant."""
+        return self.wants_runs and self.run in (None, run_id)
+
 
 def select(
     *,

@@ -15,6 +15,7 @@ JsonValue: TypeAlias = Any
 
 PartType = Literal["text", "image", "audio", "file"]
 State = Literal["open", "closed", "failed", "cancelled", "interrupted"]
+RunState = Literal["running", "completed", "failed", "cancelled", "interrupted"]
 
 
 class Model(BaseModel):
@@ -99,6 +100,30 @@ class Block(Model):
     created_at: datetime
     updated_at: datetime
     cursor: Cursor
+
+
+class RunError(Model):
+    """Why a run or a block failed: the exception's type and its message."""
+
+    type: str
+    message: str
+
+
+class Run(Model):
+    """One request being answered, which groups the blocks it wrote.
+
+    `state`: `running`, then `completed`, `failed` (see `error`), `cancelled`, or `interrupted` when its process died.
+    `parent_run_id`: the run that this one is part of, as a sub-agent's.
+    """
+
+    id: str
+    context_id: str
+    parent_run_id: str | None
+    state: RunState
+    error: RunError | None
+    usage: JsonValue
+    started_at: datetime
+    ended_at: datetime | None
 
 
 class Context(Model):

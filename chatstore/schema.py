@@ -35,7 +35,11 @@ HISTORY_TAG: Final = -1
 """The block index under which a history's own tags are kept."""
 
 BLOCK_ADDED: Final = 1
+TEXT_APPENDED: Final = 2
 BLOCK_UPDATED: Final = 3
+BLOCK_CLOSED: Final = 4
+RUN_STARTED: Final = 5
+RUN_ENDED: Final = 6
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER is SQLite's row id
@@ -94,6 +98,7 @@ blocks = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("lease_id", _Id),
     PrimaryKeyConstraint("history_id", "index"),
 )
 
@@ -102,6 +107,8 @@ blocks = Table(
 in_transcript: ColumnClause[bool] = literal_column("views & 1 = 1")
 in_prompt: ColumnClause[bool] = literal_column("views & 2 = 2")
 not_closed: ColumnClause[bool] = literal_column("state <> 'closed'")
+is_open: ColumnClause[bool] = literal_column("state = 'open'")
+is_running: ColumnClause[bool] = literal_column("state = 'running'")
 
 Index("blocks_id", blocks.c.history_id, blocks.c.id, unique=True)
 for _name, _condition in (("blocks_transcript", in_transcript), ("blocks_prompt", in_prompt)):
@@ -127,6 +134,9 @@ Index(
     postgresql_where=not_closed,
 )
 
+Index("blocks_lease", blocks.c.lease_id, sqlite_where=is_open, postgresql_where=is_open)
+
+# `text` is the piece that was appended, at `offset` characters; of a run's start and end it is the run's id.
 changes = Table(
     "changes",
     metadata,
@@ -135,8 +145,45 @@ changes = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("type", SmallInteger, nullable=False),
     Column("block_index", BigInteger),
+    Column("offset", BigInteger),
+    Column("text", Text),
 )
 Index("changes_sequence", changes.c.history_id, changes.c.sequence, unique=True)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("history_id", _Id, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("parent_run_id", Text),
+    Column("state", Text, nullable=False),
+    Column("error", Text),
+    Column("traceback", Text),
+    Column("usage", Text),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("sequence", BigInteger, nullable=False),
+    Column("lease_id", _Id),
+    PrimaryKeyConstraint("history_id", "id"),
+)
+Index("runs_id", runs.c.id, unique=True)
+Index("runs_sequence", runs.c.history_id, runs.c.sequence)
+_has_parent = runs.c.parent_run_id.is_not(None)
+Index("runs_parent", runs.c.parent_run_id, sqlite_where=_has_parent, postgresql_where=_has_parent)
+Index("runs_running", runs.c.lease_id, sqlite_where=is_running, postgresql_where=is_running)
+
+# One for each process that has something open: it counts `beats` while it lives. `machine`, `pid` and `started` let
+# a process on the same machine see at once that it is gone.
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("machine", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("seconds", BigInteger, nullable=False),
+    Column("beats", BigInteger, nullable=False),
+)
 
 # `block_index` -1 is the history itself. The tags as they read are on the block; these rows find it by them.
 tags = Table(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
+from uuid import uuid4
 from weakref import WeakSet
 
 from sqlalchemy import Connection
@@ -20,8 +21,11 @@ from chatstore.live.subscription import Subscription
 from chatstore.model import Context, Part, Tag
 from chatstore.operations import histories, reading
 from chatstore.operations.transaction import Transaction
+from chatstore.requests import AppendOptions
+from chatstore.runs import RunHandle
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class ChatStore:
@@ -36,9 +40,15 @@ class ChatStore:
     """
 
     def __init__(
-        self, location: Location, *, create: bool = True, busy_timeout: float = 30.0, wake: str = "auto"
+        self,
+        location: Location,
+        *,
+        create: bool = True,
+        busy_timeout: float = 30.0,
+        wake: str = "auto",
+        lease: float = 30.0,
     ) -> None:
-        self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake))
+        self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake, lease))
         self._path = self._core.path
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._following_lock = Lock()
@@ -75,6 +85,30 @@ class ChatStore:
         listing = requests.listing(keys, tags, after, limit)
         cursors = self._open().cursors
         return self._read(lambda conn: histories.contexts(conn, cursors, **listing))
+
+    def submit(
+        self,
+        agent: Callable[[History, str], R],
+        prompt: str,
+        *,
+        context: str | Mapping[str, str] | None = None,
+        parent_run_id: str | None = None,
+        **options: Unpack[AppendOptions],
+    ) -> RunHandle[R]:
+        """Stores the user's prompt, starts `agent(history, prompt)` in the background, and returns at once.
+
+        What the agent writes into the history belongs to the run, which ends when the agent does. Without `context`
+        there is a new one, with an id of its own.
+        """
+        history = self.history(str(uuid4()) if context is None else context)
+        scope = history.run(parent_run_id=parent_run_id)
+        lease = self._open().lease
+        run, cursor = self._write(
+            requests.submission(history._context, prompt, scope.id, scope.parent_run_id, lease, options)
+        )
+        handle: RunHandle[R] = RunHandle(history, scope, run, cursor)
+        handle._start(agent, prompt)
+        return handle
 
     def read_bytes(self, part: Part | str) -> bytes:
         """The bytes of a stored part, given as the part or its digest. Raises BlobNotFound."""

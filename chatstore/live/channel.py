@@ -5,11 +5,9 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from chatstore.changes import Change
-
-Entry: TypeAlias = tuple[int, Change]
+from chatstore.changes import Entry, TextAppended
 
 MAX_ENTRIES = 512
 MAX_CHARACTERS = 1_000_000
@@ -54,7 +52,7 @@ class Channel:
         self.subscriptions = 0
         self.failure: Exception | None = None
         self.waiting: set[Waiter] = set()
-        self._entries: deque[tuple[int, Change, int]] = deque()
+        self._entries: deque[Entry] = deque()
         self._characters = 0
 
     def start(self, position: int) -> bool:
@@ -68,12 +66,12 @@ class Channel:
         """Adds what follows the head; what is known already is passed over. False at a gap, which stays unfilled."""
         if self.head is None:
             return True
-        for sequence, change in entries:
-            if sequence <= self.head:
+        for entry in entries:
+            if entry.sequence <= self.head:
                 continue
-            if sequence != self.head + 1:
+            if entry.sequence != self.head + 1:
                 return False
-            self._add(sequence, change)
+            self._add(entry)
         return True
 
     def skip_to(self, head: int) -> None:
@@ -89,13 +87,19 @@ class Channel:
         if position >= self.head:
             return ()
         entries = self._entries
-        return [(entries[place][0], entries[place][1]) for place in range(position - self.base, len(entries))]
+        return [entries[place] for place in range(position - self.base, len(entries))]
 
-    def _add(self, sequence: int, change: Change) -> None:
-        size = len(change.block.text)
-        self._entries.append((sequence, change, size))
-        self._characters += size
-        self.head = sequence
+    def _add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._characters += _size(entry)
+        self.head = entry.sequence
         while len(self._entries) > MAX_ENTRIES or (self._characters > MAX_CHARACTERS and len(self._entries) > 1):
-            self.base, _, dropped = self._entries.popleft()
-            self._characters -= dropped
+            dropped = self._entries.popleft()
+            self.base = dropped.sequence
+            self._characters -= _size(dropped)
+
+
+def _size(entry: Entry) -> int:
+    if isinstance(entry.change, TextAppended):
+        return len(entry.change.text)
+    return 0 if entry.block is None else len(entry.block.text)

@@ -16,13 +16,14 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from chatstore.changes import Entry
 from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.errors import StoreClosed
 from chatstore.kinds import Selection
-from chatstore.live.channel import MAX_ENTRIES, Channel, Entry, Waiter
+from chatstore.live.channel import MAX_ENTRIES, Channel, Waiter
 from chatstore.live.wakers import Waker
 from chatstore.operations import histories, reading
-from chatstore.operations.rows import Cursors, to_change
+from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement
 
 LONGEST_WAIT = 0.5
@@ -35,10 +36,17 @@ _log = logging.getLogger(__name__)
 class Hub:
     """The channels of one process and store, and the thread that keeps them up to date while anyone subscribes."""
 
-    def __init__(self, database: SqliteDatabase, cursors: Cursors, make_waker: Callable[[], Waker]) -> None:
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        cursors: Cursors,
+        make_waker: Callable[[], Waker],
+        look_after: Callable[[Connection], None],
+    ) -> None:
         self._database = database
         self._cursors = cursors
         self._make_waker = make_waker
+        self._look_after = look_after
         self._lock = threading.Lock()
         self._channels: dict[str, Channel] = {}
         self._stale: set[Channel] = set()
@@ -104,9 +112,7 @@ class Hub:
             for context_id, changed in commits.items():
                 channel = self._channels.get(context_id)
                 if channel is not None:
-                    cursors = self._cursors(context_id)
-                    entries = [(number, to_change(type, number, block, cursors)) for number, type, block in changed]
-                    woken += self._extend(channel, entries)
+                    woken += self._extend(channel, [entry() for entry in changed])
         _wake(woken)
 
     def close(self) -> None:
@@ -168,6 +174,7 @@ class Hub:
                     self._version = self._database.version(conn)
                     moved, position = reading.moved(conn, position)
                 self._update(conn, moved)
+                self._look_after(conn)
                 waker.wait(LONGEST_WAIT, partial(self._moved, conn))
         finally:
             with self._lock:

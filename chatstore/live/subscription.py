@@ -12,7 +12,7 @@ from typing import Protocol, Self
 from weakref import finalize
 
 from chatstore.changes import Change
-from chatstore.cursor import NOW, Cursor, CursorFactory
+from chatstore.cursor import NOW, Cursor, CursorFactory, Position
 from chatstore.errors import StoreClosed
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
@@ -85,15 +85,18 @@ class _Following:
         """Where to resume without missing or repeating anything: behind the last change that was given out, and
         behind all that the filter left out since. None before it started from "now" or from the beginning."""
         if self._tail is not None and self._opened is not None:
-            return self._opened.cursors.at(self._tail.resume_at)
+            return self._opened.cursors.between(self._tail.resume_at)
         return None if self._wanted.after in (None, NOW) else Cursor(str(self._wanted.after))
 
     def _start(self, opened: Opened) -> None:
         after = self._wanted.after
-        position = 0 if after is None else opened.head if after == NOW else opened.cursors.sequence(after)
-        reading.check_within(position, opened.head)
+        if after is None or after == NOW:
+            start = Position(0 if after is None else opened.head)
+        else:
+            start = opened.cursors.position(after)
+        reading.check_within(max(start.sequence, start.until), opened.head)
         self._opened = opened
-        self._tail = Tail(self._wanted.selection, position)
+        self._tail = Tail(self._wanted.selection, start, opened.cursors)
         self._last_change = time.monotonic()
 
     def _take(self) -> Change | None:
@@ -101,6 +104,8 @@ class _Following:
         change = self._tail.take()
         if change is not None:
             self._last_change = time.monotonic()
+        elif self._tail.over:
+            self._ended = True
         return change
 
     def _feed(self, page: LogPage) -> None:
@@ -108,6 +113,7 @@ class _Following:
         self._tail.feed(page.entries, selected=True)
         self._tail.advance(page.position)
         self._caught_up = page.position >= page.head
+        self._tail.over |= self._caught_up and page.run_is_over
 
     def _look(self, waiter: Subscription | AsyncSubscription) -> bool:
         """Takes what the channel has. False: there was nothing, and the waiter will be woken when there is."""

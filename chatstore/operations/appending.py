@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, exists, insert, literal, select
 from chatstore import ids
 from chatstore.errors import BlockNotFound, Conflict, KeyConflict
 from chatstore.model import Block
-from chatstore.operations import reading
+from chatstore.operations import over, reading
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS
@@ -41,6 +41,8 @@ class NewBlock:
     usage: str | None
     tag_names: tuple[tuple[str, str], ...]
     blobs: tuple[tuple[bytes, bytes], ...]
+    state: str = "closed"
+    lease_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def append(transaction: Transaction, wanted: Append) -> list[Block]:
     if wanted.expect is not None:
         _check_expected(transaction, history, wanted)
     _check_parents(transaction, history, wanted.blocks)
+    for run_id in {block.run_id for block in wanted.blocks if block.run_id is not None}:
+        over.check_running(transaction, history, run_id)
     if not wanted.blocks:
         return []
     return _store(transaction, transaction.open_history(wanted.context), wanted)
@@ -141,7 +145,6 @@ def _store(transaction: Transaction, history: History, wanted: Append) -> list[B
     for new in wanted.blocks:
         raw_ids.append(ids.new_id(transaction.now))
         parent = raw_ids[new.parent] if isinstance(new.parent, int) else new.parent
-        history.head += 1
         row = _row(new, history, raw_ids[-1], parent, transaction.now)
         if new.type == "message" and new.role == "user":
             history.last_user = history.count
@@ -172,11 +175,12 @@ def _row(new: NewBlock, history: History, id: bytes, parent: bytes | None, now: 
         new.tags,
         new.internal,
         new.views,
-        "closed",
+        new.state,
         new.usage,
-        history.head,
+        history.head + 1,
         now,
         now,
+        new.lease_id,
     )
 
 

@@ -100,6 +100,5 @@ def _update(transaction: Transaction, context: ContextRef, history: History, row
         now=transaction.now,
     )
     block = transaction.block(row, context.context_id)
-    history.head += 1
     transaction.log(history, BLOCK_UPDATED, block)
     return block

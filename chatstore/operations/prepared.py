@@ -75,6 +75,6 @@ class Prepared:
             compiled = self._statement.compile(dialect=conn.dialect)
             assert isinstance(compiled, SQLCompiler)
             names = tuple(compiled.positiontup or ()) if compiled.positional else None
-            literals = {name: value for name, value in compiled.params.items() if value is not None}
+            literals = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
             form = self._compiled[conn.dialect.name] = (str(compiled), names, literals)
         return form

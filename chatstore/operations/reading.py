@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, func, select, union_all
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, bindparam, func, select, true, union_all
 
-from chatstore.changes import Change
+from chatstore.changes import Entry
 from chatstore.cursor import Cursor, CursorFactory
 from chatstore.errors import BlobNotFound, BlockNotFound, InvalidCursor
 from chatstore.ids import id_bytes
@@ -17,12 +17,25 @@ from chatstore.kinds import Selection
 from chatstore.model import Block
 from chatstore.operations import histories
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import BLOCK_COLUMNS, Cursors, to_block, to_change
+from chatstore.operations.rows import (
+    BLOCK_COLUMNS,
+    RUN_COLUMNS,
+    SEQUENCE_AT,
+    STATE_AT,
+    TEXT_AT,
+    Cursors,
+    to_block,
+    to_entry,
+    to_run,
+    to_run_entry,
+    to_text_entry,
+)
 from chatstore.operations.selecting import Shape, branches, conditions, shape, values
-from chatstore.schema import BLOCK_ADDED, blobs, blocks, changes
+from chatstore.schema import BLOCK_ADDED, RUN_STARTED, TEXT_APPENDED, blobs, blocks, changes, not_closed, runs
+from chatstore.schema import histories as histories_table
 
-LOG_WINDOW = 4096
-"""Entries of the log that one filtered page looks through at most, so that every read is short."""
+LOG_WINDOW = 16384
+"""Entries of the log that one page looks through at most, so that every read is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +54,10 @@ class Range:
 class LogPage:
     """Selected changes with their numbers, and how far the log was read for them."""
 
-    entries: list[tuple[int, Change]]
+    entries: list[Entry]
     position: int
     head: int
+    run_is_over: bool = False
 
 
 def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Selection, wanted: Range) -> list[Block]:
@@ -67,7 +81,7 @@ def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Sel
     if wanted.last is not None:
         rows.reverse()
     factory = cursors(context_id)
-    return [to_block(row, context_id, factory) for row in rows]
+    return [to_block(with_text(conn, row), context_id, factory) for row in rows]
 
 
 @lru_cache(maxsize=512)
@@ -167,7 +181,7 @@ def block_row(conn: Connection, history: histories.History | None, block_id: str
 def block(conn: Connection, context_id: str, cursors: Cursors, block_id: str) -> Block:
     """One block by its id. Raises BlockNotFound."""
     row = block_row(conn, histories.find(conn, context_id), block_id)
-    return to_block(row, context_id, cursors(context_id))
+    return to_block(with_text(conn, row), context_id, cursors(context_id))
 
 
 _BLOB = Prepared(select(blobs.c.content).where(blobs.c.digest == bindparam("digest")))
@@ -181,53 +195,129 @@ def blob(conn: Connection, digest: bytes) -> bytes:
     return bytes(row[0])
 
 
+def log(
+    conn: Connection, context_id: str, cursors: Cursors, selection: Selection, *, after: int, limit: int
+) -> LogPage:
+    """The next selected changes behind `after`: out of at most LOG_WINDOW entries, and at most `limit` beside text.
+
+    The head is read first, so the page holds every entry up to its `position`. A block is shown as it is now: the
+    pieces of a finished one are left out, for its end brings the whole text, and they may be gone.
+    """
+    # Asked before the head is read: the end of a run that is over is an entry of this page, or of an earlier one.
+    over = selection.run is not None and _is_over(conn, context_id, selection.run)
+    history = histories.find(conn, context_id)
+    if history is None or history.head <= after:
+        return LogPage([], after, 0 if history is None else history.head, over)
+    end = min(after + LOG_WINDOW, history.head)
+    bound = {"history_id": history.id, **values(selection)}
+    rows = _log(shape(selection), selection.wants_runs).all(conn, after=after, end=end, limit=limit, **bound)
+    if len(rows) == limit:
+        end = rows[-1][0]
+    factory = cursors(context_id)
+    entries = _entries(rows, context_id, factory)
+    growing = {row[1]: to_block(row, context_id, factory) for row in _open(shape(selection)).all(conn, **bound)}
+    if growing:
+        pieces = _PIECES.all(conn, history_id=history.id, after=after, end=end)
+        entries += [to_text_entry(n, at, text, growing[i], factory) for n, i, at, text in pieces if i in growing]
+        entries.sort(key=lambda entry: entry.sequence)
+    return LogPage(entries, end, history.head, over)
+
+
+_RUN_STATE = Prepared(
+    select(runs.c.state)
+    .join(histories_table, histories_table.c.id == runs.c.history_id)
+    .where(histories_table.c.context_id == bindparam("context_id"), runs.c.id == bindparam("run_id"))
+)
+
+
+def _is_over(conn: Connection, context_id: str, run_id: str) -> bool:
+    row = _RUN_STATE.first(conn, context_id=context_id, run_id=run_id)
+    return row is not None and row[0] != "running"
+
+
 @lru_cache(maxsize=512)
-def _log(selection: Shape) -> Prepared:
+def _log(selection: Shape, runs_too: bool) -> Prepared:
+    of_block = (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index)
+    wanted = and_(true(), *conditions(selection))
+    if runs_too:
+        of_run = (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text)
+        statement = select(changes.c.sequence, changes.c.type, *BLOCK_COLUMNS, *RUN_COLUMNS)
+        statement = statement.outerjoin(blocks, of_block).outerjoin(runs, of_run & (changes.c.type >= RUN_STARTED))
+        run_wanted = runs.c.id == bindparam("run") if selection.run else runs.c.id.is_not(None)
+        wanted = (blocks.c.id.is_not(None) & wanted) | run_wanted
+    else:
+        statement = select(changes.c.sequence, changes.c.type, *BLOCK_COLUMNS).join(blocks, of_block)
     return Prepared(
-        select(changes.c.sequence, changes.c.type, *BLOCK_COLUMNS)
-        .join(
-            blocks,
-            (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index),
-        )
-        .where(
+        statement.where(
             changes.c.history_id == bindparam("history_id"),
             changes.c.sequence > bindparam("after"),
             changes.c.sequence <= bindparam("end"),
-            *conditions(selection),
+            changes.c.type != TEXT_APPENDED,
+            wanted,
         )
         .order_by(changes.c.sequence)
         .limit(bindparam("limit"))
     )
 
 
-def log(
-    conn: Connection, context_id: str, cursors: Cursors, selection: Selection, *, after: int, limit: int
-) -> LogPage:
-    """The next selected changes behind `after`, at most `limit` and out of at most LOG_WINDOW entries.
-
-    The head is read first, so the page holds every entry up to its `position`. A block is shown as it is now.
-    """
-    history = histories.find(conn, context_id)
-    if history is None or history.head <= after:
-        return LogPage([], after, 0 if history is None else history.head)
-    end = min(after + LOG_WINDOW, history.head)
-    rows = _log(shape(selection)).all(
-        conn, history_id=history.id, after=after, end=end, limit=limit, **values(selection)
-    )
-    entries = _entries(rows, context_id, cursors(context_id))
-    return LogPage(entries, entries[-1][0] if len(rows) == limit else end, history.head)
-
-
-def _entries(rows: list[Row], context_id: str, cursors: CursorFactory) -> list[tuple[int, Change]]:
+def _entries(rows: list[Row], context_id: str, cursors: CursorFactory) -> list[Entry]:
     """Changes of the rows of a page; several about one block share it."""
     seen: dict[int, Block] = {}
     entries = []
+    width = len(BLOCK_COLUMNS)
     for sequence, type, *columns in rows:
+        if type >= RUN_STARTED:
+            entries.append(to_run_entry(type, sequence, to_run(tuple(columns[width:]), context_id), cursors))
+            continue
         block = seen.get(columns[1])
         if block is None:
-            block = seen[columns[1]] = to_block(tuple(columns), context_id, cursors)
-        entries.append((sequence, to_change(type, sequence, block, cursors)))
+            block = seen[columns[1]] = to_block(tuple(columns[:width]), context_id, cursors)
+        entries.append(to_entry(type, sequence, block, cursors))
     return entries
+
+
+@lru_cache(maxsize=512)
+def _open(selection: Shape) -> Prepared:
+    return Prepared(
+        select(*BLOCK_COLUMNS).where(
+            blocks.c.history_id == bindparam("history_id"), not_closed, blocks.c.state == "open", *conditions(selection)
+        )
+    )
+
+
+_PIECES = Prepared(
+    select(changes.c.sequence, changes.c.block_index, changes.c.offset, changes.c.text)
+    .where(
+        changes.c.history_id == bindparam("history_id"),
+        changes.c.sequence > bindparam("after"),
+        changes.c.sequence <= bindparam("end"),
+        changes.c.type == TEXT_APPENDED,
+    )
+    .order_by(changes.c.sequence)
+)
+_TEXT = Prepared(
+    select(changes.c.text)
+    .where(
+        changes.c.history_id == bindparam("history_id"),
+        changes.c.sequence > bindparam("after"),
+        changes.c.type == TEXT_APPENDED,
+        changes.c.block_index == bindparam("block_index"),
+    )
+    .order_by(changes.c.sequence)
+)
+
+
+def text_so_far(conn: Connection, history_id: int, index: int, added: int) -> str:
+    """The text of an open block, joined from the log; `added` is the number of the change that opened it."""
+    rows = _TEXT.all(conn, history_id=history_id, after=added, block_index=index)
+    return "".join(row[0] for row in rows)
+
+
+def with_text(conn: Connection, row: Row) -> Row:
+    """A block's row with its text, which lies in the log while the block is open."""
+    if row[STATE_AT] != "open":
+        return row
+    return (*row[:TEXT_AT], text_so_far(conn, row[0], row[1], row[SEQUENCE_AT]), *row[TEXT_AT + 1 :])
 
 
 _NEWEST = Prepared(select(func.max(changes.c.id)))

@@ -6,26 +6,33 @@ import json
 from collections.abc import Callable
 from typing import TypeAlias
 
-from chatstore.changes import BlockAdded, BlockUpdated, Change
+from chatstore.changes import BlockAdded, BlockClosed, BlockUpdated, Entry, RunEnded, RunStarted, TextAppended
 from chatstore.cursor import CursorFactory
 from chatstore.ids import id_text, to_datetime
-from chatstore.model import Block, Context, Part, Tag
+from chatstore.model import Block, Context, Part, Run, RunError, Tag
 from chatstore.operations.prepared import Row
-from chatstore.schema import BLOCK_ADDED, BLOCK_UPDATED, blocks
+from chatstore.schema import BLOCK_ADDED, BLOCK_CLOSED, BLOCK_UPDATED, RUN_STARTED, blocks, runs
 
 BLOCK_COLUMNS = tuple(blocks.c)
 """What `to_block` takes, in this order."""
+TEXT_AT, STATE_AT, SEQUENCE_AT = (BLOCK_COLUMNS.index(blocks.c[name]) for name in ("text", "state", "sequence"))
+RUN_COLUMNS = tuple(runs.c)
+"""What `to_run` takes, in this order."""
 
 Cursors: TypeAlias = Callable[[str], CursorFactory]
 """Gives the cursors of a context by its id."""
 
-_CHANGES: dict[int, type[BlockAdded] | type[BlockUpdated]] = {BLOCK_ADDED: BlockAdded, BLOCK_UPDATED: BlockUpdated}
+_CHANGES: dict[int, type[BlockAdded] | type[BlockUpdated] | type[BlockClosed]] = {
+    BLOCK_ADDED: BlockAdded,
+    BLOCK_UPDATED: BlockUpdated,
+    BLOCK_CLOSED: BlockClosed,
+}
 
 
 def to_block(row: Row, context_id: str, cursors: CursorFactory) -> Block:
     """A block from its row. What is in the row was checked when it was written, so the model is not validated again."""
     (_, index, id, type, role, author, run_id, parent_id, text, data, parts, tags, internal, _, state, usage) = row[:16]
-    sequence, created_at, updated_at = row[16:]
+    sequence, created_at, updated_at = row[16:19]
     created = to_datetime(created_at)
     return Block.model_construct(
         id=id_text(id),
@@ -54,9 +61,50 @@ def to_tags(text: str | None) -> tuple[Tag, ...]:
     return () if text is None else tuple(Tag(**tag) for tag in json.loads(text))
 
 
-def to_change(type: int, sequence: int, block: Block, cursors: CursorFactory) -> Change:
-    """A change of the log, with the block it is about."""
-    return _CHANGES[type].model_construct(context_id=block.context_id, cursor=cursors.at(sequence), block=block)
+def to_entry(type: int, sequence: int, block: Block, cursors: CursorFactory) -> Entry:
+    """A change of a block."""
+    cursor = cursors.at(sequence)
+    change = _CHANGES[type].model_construct(context_id=block.context_id, cursor=cursor, block=block)
+    return Entry(sequence, change, block)
+
+
+def to_text_entry(sequence: int, offset: int, text: str, block: Block, cursors: CursorFactory) -> Entry:
+    """A piece of an open block."""
+    change = TextAppended.model_construct(
+        context_id=block.context_id,
+        cursor=cursors.at(sequence),
+        block_id=block.id,
+        index=block.index,
+        type=block.type,
+        role=block.role,
+        author=block.author,
+        run_id=block.run_id,
+        offset=offset,
+        text=text,
+    )
+    return Entry(sequence, change, block)
+
+
+def to_run_entry(type: int, sequence: int, run: Run, cursors: CursorFactory) -> Entry:
+    """The start or the end of a run."""
+    kind = RunStarted if type == RUN_STARTED else RunEnded
+    change = kind.model_construct(context_id=run.context_id, cursor=cursors.at(sequence), run=run)
+    return Entry(sequence, change, None)
+
+
+def to_run(row: Row, context_id: str) -> Run:
+    """A run from its row."""
+    _, id, parent_run_id, state, error, _, usage, started_at, ended_at = row[:9]
+    return Run.model_construct(
+        id=id,
+        context_id=context_id,
+        parent_run_id=parent_run_id,
+        state=state,
+        error=None if error is None else RunError(**json.loads(error)),
+        usage=None if usage is None else json.loads(usage),
+        started_at=to_datetime(started_at),
+        ended_at=None if ended_at is None else to_datetime(ended_at),
+    )
 
 
 def to_context(row: Row, cursors: CursorFactory) -> Context:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, update
 
 from chatstore import ids
+from chatstore.changes import Entry
 from chatstore.cursor import CursorFactory
-from chatstore.model import Block
+from chatstore.model import Block, Run
 from chatstore.operations import histories
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import Cursors, to_block
-from chatstore.schema import blocks, changes, context_keys
+from chatstore.operations.rows import Cursors, to_block, to_entry, to_run_entry, to_text_entry
+from chatstore.schema import TEXT_APPENDED, blocks, changes, context_keys
 from chatstore.schema import histories as histories_table
 
 
@@ -51,12 +53,12 @@ _COUNT = Prepared(
 )
 _ADD_BLOCKS = Prepared(insert(blocks))
 _ADD_CHANGES = Prepared(
-    insert(changes).values({name: bindparam(name) for name in ("history_id", "sequence", "type", "block_index")})
+    insert(changes).values({column.name: bindparam(column.name) for column in changes.c if column.name != "id"})
 )
 
 
-Announcement: TypeAlias = dict[str, list[tuple[int, int, Block]]]
-"""What a commit changed, by context: the number and type of each change, and the block as it left it."""
+Announcement: TypeAlias = dict[str, list[Callable[[], Entry]]]
+"""What a commit changed, by context, in order; each is made only where somebody follows that context."""
 
 
 class Transaction:
@@ -71,6 +73,7 @@ class Transaction:
         self.cursors = cursors
         self.now = ids.now()
         self.announced: Announcement = {}
+        self.after_commit: list[Callable[[], None]] = []
         self._histories: dict[str, History | None] = {}
         self._written: set[str] = set()
         self._blocks: list[Row] = []
@@ -112,16 +115,42 @@ class Transaction:
         self._blocks.append(row)
 
     def log(self, history: History, type: int, block: Block) -> None:
-        """Logs and announces a change of a block under the history's head, which the caller advanced."""
-        self._changes.append((history.id, history.head, type, block.index))
-        self.announced.setdefault(block.context_id, []).append((history.head, type, block))
-        self._written.add(block.context_id)
+        """Logs and announces a change of a block."""
+        sequence = self._next(history, block.context_id, type, block.index)
+        cursors = self.cursors(block.context_id)
+        self._announce(block.context_id, partial(to_entry, type, sequence, block, cursors))
 
-    def flush(self) -> None:
-        """Sends the gathered rows, so that reads of this transaction see them."""
+    def log_text(self, history: History, block: Block, offset: int, text: str) -> None:
+        """Logs and announces a piece of text of an open block."""
+        sequence = self._next(history, block.context_id, TEXT_APPENDED, block.index, offset, text)
+        cursors = self.cursors(block.context_id)
+        self._announce(block.context_id, partial(to_text_entry, sequence, offset, text, block, cursors))
+
+    def log_run(self, history: History, type: int, run: Run) -> None:
+        """Logs and announces the start or the end of a run."""
+        sequence = self._next(history, run.context_id, type, None, None, run.id)
+        cursors = self.cursors(run.context_id)
+        self._announce(run.context_id, partial(to_run_entry, type, sequence, run, cursors))
+
+    def _next(self, history: History, context_id: str, type: int, *values: object) -> int:
+        """Takes the next number of a history for an entry of its log."""
+        history.head += 1
+        self._changes.append((history.id, history.head, type, *values, *(None,) * (3 - len(values))))
+        self._written.add(context_id)
+        return history.head
+
+    def _announce(self, context_id: str, entry: Callable[[], Entry]) -> None:
+        self.announced.setdefault(context_id, []).append(entry)
+
+    def flush_blocks(self) -> None:
+        """Sends the gathered blocks, so that reads of this transaction see them."""
         if self._blocks:
             _ADD_BLOCKS.many(self.conn, self._blocks)
             self._blocks = []
+
+    def flush(self) -> None:
+        """The same, with the entries of the log."""
+        self.flush_blocks()
         if self._changes:
             _ADD_CHANGES.many(self.conn, self._changes)
             self._changes = []

@@ -94,6 +94,16 @@ class Committer:
             raise
         return pending.result()
 
+    def run_all(self, writes: Iterable[Write[object]]) -> list[Exception | None]:
+        """Commits several writes, together where that can be, and returns the error of each."""
+        pendings = [_Pending(write) for write in writes]
+        for pending in pendings:
+            self._enqueue(pending)
+        with self._lead:
+            while not all(pending.settled for pending in pendings):
+                self._commit_waiting()
+        return [pending.error for pending in pendings]
+
     async def post(self, write: Write[T]) -> T:
         """The same for an event loop. Cancelled before its turn, the write is withdrawn; after it, it is stored."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -179,6 +189,8 @@ class Committer:
             else:
                 self._roll_back()
             raise
+        for after in transaction.after_commit:
+            after()
         if transaction.announced:
             self._announce(transaction.announced)
 

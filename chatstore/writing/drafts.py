@@ -42,7 +42,7 @@ def draft(type: str, role: str | None, text: str, options: BlockOptions) -> Bloc
 def function_call(name: str, arguments: JsonValue, call_id: str | None, options: BlockOptions) -> BlockDraft:
     """A function call. Arguments given as a string are kept as the model wrote them and parsed where they parse."""
     if isinstance(arguments, str):
-        text, parsed = arguments, _parsed(arguments)
+        text, parsed = arguments, checks.parsed_json(arguments)
     else:
         text, parsed = checks.json_text(arguments, "the arguments"), arguments
     data = {
@@ -195,15 +195,6 @@ def _beside(options: BlockOptions, data: dict[str, JsonValue]) -> dict[str, Json
     if own is not None and not isinstance(own, dict):
         raise InvalidInput("data= beside a function call or result is a dict")
     return {**(own or {}), **data}
-
-
-def _parsed(arguments: str) -> JsonValue:
-    try:
-        parsed = json.loads(arguments)
-        checks.json_text(parsed, "the arguments")
-    except (ValueError, RecursionError):  # an InvalidInput is a ValueError too
-        return None
-    return parsed
 
 
 def _invalid(error: ValidationError) -> InvalidInput:

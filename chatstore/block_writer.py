@@ -1,0 +1,195 @@
+"""Writers of open blocks: text that everybody sees grow."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from chatstore import requests
+from chatstore.errors import ChatStoreError, RunCancelled
+from chatstore.model import Block, JsonValue
+from chatstore.operations import growing
+from chatstore.operations.growing import Ending
+from chatstore.operations.transaction import Transaction
+from chatstore.writing.growing import Growing
+
+T = TypeVar("T")
+_STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancelled)
+
+
+class _Store(Protocol):
+    def _write(self, write: Callable[[Transaction], T]) -> T: ...
+
+
+class _AsyncStore(Protocol):
+    async def _write(self, write: Callable[[Transaction], T]) -> T: ...
+
+
+class BlockWriter:
+    """Writes one open block. Leaving the `with` closes it; an exception fails it, and the text so far stays.
+
+    `write` gathers text for a few milliseconds at most and does not wait for the disk, unless a million characters
+    wait already. What went wrong with text is raised by the next call: RunCancelled when somebody stopped the run,
+    RunInterrupted when this process was taken for dead, BlockEnded after the block's end, a StorageError when the
+    disk refused (that text is kept, and tried again with the next).
+    """
+
+    def __init__(self, store: _Store, growing: Growing) -> None:
+        self._store = store
+        self._growing = growing
+        self._ended = False
+
+    @property
+    def block(self) -> Block:
+        """The block as it was opened, before its text."""
+        return self._growing.block
+
+    def write(self, text: str) -> None:
+        """Appends text, at the end of what was written before."""
+        if not self._growing.add(requests.text(text)):
+            self.flush()
+
+    def flush(self) -> None:
+        """Returns once everything written so far is stored and visible to every process."""
+        self._wait(self._growing.when_stored)
+        self._growing.check()
+
+    def close(self, *, data: JsonValue = None, usage: Mapping[str, JsonValue] | None = None) -> Block:
+        """Ends the block as `closed`; `data` and `usage` are set with it. The whole block as it is stored."""
+        return self._end(requests.ending("closed", data=data, usage=usage))
+
+    def fail(self, error: BaseException | str) -> Block:
+        """Ends the block as `failed`; type and message of the error are kept in `data["error"]`."""
+        return self._end(requests.ending("failed", error=error))
+
+    def cancel(self) -> Block:
+        """Ends the block as `cancelled`."""
+        return self._end(requests.ending("cancelled"))
+
+    def _end(self, ending: Ending) -> Block:
+        self._wait(self._growing.stop)
+        self._ended = True
+        return self._store._write(_end_of(self._growing, ending))
+
+    def _wait(self, until: Callable[[Callable[[], None]], None]) -> None:
+        event = threading.Event()
+        until(event.set)
+        event.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ended:
+            return
+        try:
+            self._end(_ending_for(error))
+        except ChatStoreError:
+            if error is None:
+                raise
+
+
+class AsyncBlockWriter:
+    """`BlockWriter` for an event loop: `async with history.open_message() as block`, or `await` it and end it."""
+
+    def __init__(self, store: _AsyncStore, open: Callable[[], Awaitable[Growing]]) -> None:
+        self._store = store
+        self._open = open
+        self._opened: Growing | None = None
+        self._ended = False
+
+    @property
+    def _growing(self) -> Growing:
+        if self._opened is None:
+            raise RuntimeError("the block is not open yet: use `async with history.open_message(…)`, or await it")
+        return self._opened
+
+    @property
+    def block(self) -> Block:
+        """As `BlockWriter.block`."""
+        return self._growing.block
+
+    async def write(self, text: str) -> None:
+        """As `BlockWriter.write`."""
+        if not self._growing.add(requests.text(text)):
+            await self.flush()
+
+    async def flush(self) -> None:
+        """As `BlockWriter.flush`."""
+        await self._wait(self._growing.when_stored)
+        self._growing.check()
+
+    async def close(self, *, data: JsonValue = None, usage: Mapping[str, JsonValue] | None = None) -> Block:
+        """As `BlockWriter.close`."""
+        return await self._end(requests.ending("closed", data=data, usage=usage))
+
+    async def fail(self, error: BaseException | str) -> Block:
+        """As `BlockWriter.fail`."""
+        return await self._end(requests.ending("failed", error=error))
+
+    async def cancel(self) -> Block:
+        """As `BlockWriter.cancel`."""
+        return await self._end(requests.ending("cancelled"))
+
+    async def _end(self, ending: Ending) -> Block:
+        await self._wait(self._growing.stop)
+        self._ended = True
+        return await self._store._write(_end_of(self._growing, ending))
+
+    async def _wait(self, until: Callable[[Callable[[], None]], None]) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        until(lambda: loop.call_soon_threadsafe(_resolve, future))  # type: ignore[arg-type]
+        await future
+
+    async def _begin(self) -> Self:
+        if self._opened is None:
+            self._opened = await self._open()
+        return self
+
+    def __await__(self) -> Generator[object, None, Self]:
+        return self._begin().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self._begin()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ended:
+            return
+        try:
+            await asyncio.shield(self._end(_ending_for(error)))
+        except ChatStoreError:
+            if error is None:
+                raise
+
+
+def _ending_for(error: BaseException | None) -> Ending:
+    if error is None:
+        return requests.ending("closed")
+    if isinstance(error, _STOPPED):
+        return requests.ending("cancelled")
+    return requests.ending("failed", error=error)
+
+
+def _end_of(written: Growing, ending: Ending) -> Callable[[Transaction], Block]:
+    """The write that ends a block with the rest of its text."""
+    return partial(
+        growing.end_block,
+        context=written.context,
+        index=written.block.index,
+        rest=written.rest(),
+        ending=ending,
+    )
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

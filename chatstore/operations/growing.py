@@ -1,0 +1,123 @@
+"""Open blocks: their text goes into the log as it grows, and into their row once, when they end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select, update
+
+from chatstore import checks
+from chatstore.errors import BlockEnded, BlockNotFound, ChatStoreError
+from chatstore.model import Block, State
+from chatstore.operations import over, reading
+from chatstore.operations.histories import History
+from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.rows import BLOCK_COLUMNS, SEQUENCE_AT, STATE_AT, TEXT_AT
+from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.schema import BLOCK_CLOSED, blocks
+
+TYPE_AT, RUN_AT, DATA_AT, USAGE_AT, UPDATED_AT, LEASE_AT = (
+    BLOCK_COLUMNS.index(blocks.c[name]) for name in ("type", "run_id", "data", "usage", "updated_at", "lease_id")
+)
+
+_AT = Prepared(
+    select(*BLOCK_COLUMNS).where(
+        blocks.c.history_id == bindparam("history_id"), blocks.c.index == bindparam("block_index")
+    )
+)
+_END = Prepared(
+    update(blocks)
+    .where(blocks.c.history_id == bindparam("history"), blocks.c.index == bindparam("at"))
+    .values(
+        text=bindparam("whole"),
+        state=bindparam("new_state"),
+        data=bindparam("new_data"),
+        usage=bindparam("new_usage"),
+        updated_at=bindparam("now"),
+        lease_id=None,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a block ends: its state, and what is set with it (as JSON) where it is not None."""
+
+    state: State
+    data: str | None = None
+    usage: str | None = None
+    error: str | None = None
+
+
+def write_text(transaction: Transaction, context: ContextRef, index: int, offset: int, text: str) -> None:
+    """Logs a piece of text of an open block. Raises BlockEnded or RunOver once it has ended."""
+    history, row = _open_row(transaction, context, index)
+    transaction.log_text(history, transaction.block(row, context.context_id), offset, text)
+
+
+def end_block(transaction: Transaction, context: ContextRef, index: int, rest: str, ending: Ending) -> Block:
+    """Ends an open block, with the `rest` of its text. Raises BlockEnded or RunOver if it has ended already."""
+    history, row = _open_row(transaction, context, index)
+    return end_row(transaction, history, context.context_id, row, ending, rest)
+
+
+def end_row(
+    transaction: Transaction, history: History, context_id: str, row: Row, ending: Ending, rest: str = ""
+) -> Block:
+    """Ends the block of a row, which is open."""
+    transaction.flush()
+    text = reading.text_so_far(transaction.conn, history.id, row[1], row[SEQUENCE_AT]) + rest
+    ended = list(row)
+    ended[TEXT_AT], ended[STATE_AT], ended[UPDATED_AT], ended[LEASE_AT] = text, ending.state, transaction.now, None
+    ended[DATA_AT] = _data(row, text, ending)
+    ended[USAGE_AT] = row[USAGE_AT] if ending.usage is None else ending.usage
+    _END.run(
+        transaction.conn,
+        history=history.id,
+        at=row[1],
+        whole=text,
+        new_state=ending.state,
+        new_data=ended[DATA_AT],
+        new_usage=ended[USAGE_AT],
+        now=transaction.now,
+    )
+    block = transaction.block(tuple(ended), context_id)
+    transaction.log(history, BLOCK_CLOSED, block)
+    return block
+
+
+def _open_row(transaction: Transaction, context: ContextRef, index: int) -> tuple[History, Row]:
+    history = transaction.history(context.context_id)
+    transaction.flush_blocks()
+    row = None if history is None else _AT.first(transaction.conn, history_id=history.id, block_index=index)
+    if history is None or row is None:
+        raise BlockNotFound(f"no block with index {index} in this history")
+    if row[STATE_AT] != "open":
+        raise _ended(transaction, history, row)
+    return history, row
+
+
+def _ended(transaction: Transaction, history: History, row: Row) -> ChatStoreError:
+    state, run_id = row[STATE_AT], row[RUN_AT]
+    if run_id is not None:
+        try:
+            over.check_running(transaction, history, run_id)
+        except ChatStoreError as error:
+            return error
+    if state == "interrupted":
+        return over.error("interrupted", run_id)
+    return BlockEnded(f"the block is {state}; text is appended to open blocks only")
+
+
+def _data(row: Row, text: str, ending: Ending) -> str | None:
+    """The block's data as it ends: parsed arguments of a call, what the caller sets, and the error."""
+    data = json.loads(ending.data or row[DATA_AT] or "null")
+    if not isinstance(data, (dict, type(None))):
+        return ending.data or row[DATA_AT]
+    found = data or {}
+    if row[TYPE_AT] == "function_call":
+        found = {**found, "arguments": checks.parsed_json(text)}
+    if ending.error is not None:
+        found = {**found, "error": json.loads(ending.error)}
+    return checks.json_text(found, "data") if found else None

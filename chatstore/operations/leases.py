@@ -1,0 +1,74 @@
+"""Leases: by which processes show that they live, so that what they have open is ended when they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+
+from chatstore.operations import running
+from chatstore.operations.prepared import Prepared
+from chatstore.operations.transaction import Transaction
+from chatstore.schema import blocks, is_open, is_running, leases, runs
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as others see it: whose it is, how long a silence it stands, and how often it was renewed."""
+
+    id: int
+    machine: str
+    pid: int
+    started: int
+    seconds: int
+    beats: int
+
+
+_ALL = Prepared(select(*leases.c))
+_TAKE = Prepared(
+    insert(leases)
+    .values({name: bindparam(name) for name in ("machine", "pid", "started", "seconds", "beats")})
+    .returning(leases.c.id)
+)
+_RENEW = Prepared(update(leases).where(leases.c.id == bindparam("lease")).values(beats=leases.c.beats + 1))
+_DROP = Prepared(delete(leases).where(leases.c.id == bindparam("lease")))
+_HOLDS = Prepared(
+    select(
+        exists(select(runs.c.id).where(runs.c.lease_id == bindparam("lease"), is_running))
+        | exists(select(blocks.c.id).where(blocks.c.lease_id == bindparam("lease"), is_open))
+    )
+)
+
+
+def all_leases(conn: Connection) -> list[Lease]:
+    """Every lease of the store."""
+    return [Lease(*row) for row in _ALL.all(conn)]
+
+
+def take(transaction: Transaction, machine: str, pid: int, started: int, seconds: int) -> int:
+    """A new lease; its id."""
+    row = _TAKE.first(transaction.conn, machine=machine, pid=pid, started=started, seconds=seconds, beats=0)
+    assert row is not None
+    return int(row[0])
+
+
+def renew(transaction: Transaction, lease_id: int) -> bool:
+    """Shows that the holder lives. False: the lease was taken away."""
+    return _RENEW.run(transaction.conn, lease=lease_id) == 1
+
+
+def drop(transaction: Transaction, lease_id: int) -> bool:
+    """Gives a lease back, if nothing is open under it."""
+    transaction.flush()
+    row = _HOLDS.first(transaction.conn, lease=lease_id)
+    if row is not None and row[0]:
+        return False
+    _DROP.run(transaction.conn, lease=lease_id)
+    return True
+
+
+def take_away(transaction: Transaction, lease_id: int) -> int:
+    """Ends what a dead process left open, and its lease; how many runs and blocks there were."""
+    ended = running.interrupt(transaction, lease_id)
+    _DROP.run(transaction.conn, lease=lease_id)
+    return ended

@@ -1,0 +1,205 @@
+"""Open blocks of this process: text is gathered where it is written, and committed by one thread for all of them.
+
+`write` never touches the database. The thread commits what there is at once when it is idle, and again no sooner
+than GATHER after the last time: so a lone token is stored immediately, and a hundred streams share a transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from chatstore.errors import BlockEnded, RunOver, StoreClosed
+from chatstore.model import Block
+from chatstore.operations import growing
+from chatstore.operations.transaction import ContextRef
+from chatstore.writing.committer import Committer
+
+GATHER = 0.002
+"""Seconds that text may wait for more, beside the time that a commit takes."""
+MAX_WAITING = 1_000_000
+"""Characters that one block keeps in memory while the disk is slow; `write` waits above it."""
+
+_log = logging.getLogger(__name__)
+Notify: TypeAlias = Callable[[], None]
+
+
+class Growing:
+    """The text of one open block: written, on its way, stored."""
+
+    def __init__(self, context: ContextRef, block: Block, flusher: Flusher) -> None:
+        self.context = context
+        self.block = block
+        self.stored = 0
+        self._flusher = flusher
+        self._waiting: list[str] = []
+        self._in_flight = ""
+        self._error: Exception | None = None
+        self._stopped = False
+        self._called: list[Notify] = []
+        self._lock = threading.Lock()
+
+    def add(self, text: str) -> bool:
+        """Takes text to store; whether there is room for more. Raises what went wrong with earlier text."""
+        with self._lock:
+            self._raise_error()
+            if self._stopped:
+                raise BlockEnded("the block has ended; text is appended to open blocks only")
+            if not text:
+                return True
+            self._waiting.append(text)
+            room = sum(map(len, self._waiting)) < MAX_WAITING if len(text) > 1000 else len(self._waiting) < 100_000
+        self._flusher.mark(self)
+        return room
+
+    def take(self) -> tuple[int, str] | None:
+        """Text to commit next, with its offset; None while there is none, or some is on its way."""
+        with self._lock:
+            if self._in_flight or self._stopped or not self._waiting:
+                return None
+            self._in_flight = "".join(self._waiting)
+            self._waiting = []
+            return self.stored, self._in_flight
+
+    def done(self, error: Exception | None) -> None:
+        """The commit of what was taken has ended. What the disk refused is kept and tried again with the next text;
+        what came too late is not."""
+        with self._lock:
+            if error is None:
+                self.stored += len(self._in_flight)
+            elif not isinstance(error, (BlockEnded, RunOver)):
+                self._waiting.insert(0, self._in_flight)
+            self._in_flight = ""
+            self._error = error or self._error
+            again = bool(self._waiting) and error is None and not self._stopped
+            called, self._called = ([], self._called) if again else (self._called, [])
+        if again:
+            self._flusher.mark(self)
+        for notify in called:
+            notify()
+
+    def when_stored(self, notify: Notify) -> None:
+        """Calls back once all text is stored, or an error is there to raise. At once, if so now."""
+        with self._lock:
+            waiting = (self._waiting or self._in_flight) and self._error is None and not self._stopped
+            if waiting:
+                self._called.append(notify)
+        if waiting:
+            self._flusher.mark(self)
+        else:
+            notify()
+
+    def stop(self, notify: Notify) -> None:
+        """Commits nothing more, and calls back once nothing is on its way."""
+        with self._lock:
+            self._stopped = True
+            waiting = bool(self._in_flight)
+            if waiting:
+                self._called.append(notify)
+        if not waiting:
+            notify()
+
+    def rest(self) -> str:
+        """The text that is not stored yet, to go in with the end of the block. Raises what went wrong."""
+        with self._lock:
+            if isinstance(self._error, (BlockEnded, RunOver)):
+                raise self._error
+            return "".join(self._waiting)
+
+    def check(self) -> None:
+        """Raises what went wrong with the text so far, once."""
+        with self._lock:
+            self._raise_error()
+
+    def _raise_error(self) -> None:
+        error = self._error
+        if error is not None:
+            if not isinstance(error, (BlockEnded, RunOver)):
+                self._error = None
+            raise error
+
+
+class Flusher:
+    """The thread that commits the text of open blocks, and does what else has to be done from time to time."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._lock = threading.Condition()
+        self._marked: dict[Growing, None] = {}
+        self._chores: list[tuple[float, float, Callable[[], None]]] = []
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._ended = False
+
+    def mark(self, block: Growing) -> None:
+        """There is text of this block to commit."""
+        with self._lock:
+            if self._ended:
+                raise StoreClosed("the store is closed; open it again to write")
+            idle = not self._marked
+            self._marked[block] = None
+            self._start()
+            if idle:
+                self._lock.notify()
+
+    def every(self, seconds: float, chore: Callable[[], None]) -> None:
+        """Has something done from time to time, for as long as the store is open."""
+        with self._lock:
+            self._chores.append((time.monotonic() + seconds, seconds, chore))
+            self._start()
+            self._lock.notify()
+
+    def close(self) -> None:
+        """Commits what there is and ends the thread."""
+        with self._lock:
+            self._closed = True
+            self._ended = self._thread is None
+            self._lock.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="chatstore-flusher", daemon=True)
+            self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                while not self._marked and not self._closed and (pause := self._pause()) > 0:
+                    self._lock.wait(pause)
+                marked, self._marked = self._marked, {}
+                if self._closed and not marked:
+                    self._ended = True
+                    return
+            self._flush([*marked])
+            self._do_chores()
+            time.sleep(GATHER)
+
+    def _flush(self, blocks: list[Growing]) -> None:
+        taken = [(block, piece) for block in blocks if (piece := block.take()) is not None]
+        if not taken:
+            return
+        writes = [
+            partial(growing.write_text, context=block.context, index=block.block.index, offset=offset, text=text)
+            for block, (offset, text) in taken
+        ]
+        for (block, _), error in zip(taken, self._committer.run_all(writes), strict=True):
+            block.done(error)
+
+    def _pause(self) -> float:
+        return min((due for due, _, _ in self._chores), default=time.monotonic() + 60.0) - time.monotonic()
+
+    def _do_chores(self) -> None:
+        now = time.monotonic()
+        for place, (due, seconds, chore) in enumerate(self._chores):
+            if due <= now and not self._closed:
+                self._chores[place] = (now + seconds, seconds, chore)
+                try:
+                    chore()
+                except Exception as error:
+                    _log.warning("%s failed, and is tried again: %s", getattr(chore, "__name__", chore), error)

@@ -1,0 +1,56 @@
+"""The lease of this process: taken with the first thing it opens, renewed by the flusher's thread."""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import partial
+
+from chatstore import processes
+from chatstore.operations import leases
+from chatstore.operations.transaction import Transaction
+from chatstore.writing.committer import Committer
+from chatstore.writing.growing import Flusher
+
+_RENEWALS = 5
+"""Renewals within the length of a lease."""
+_log = logging.getLogger(__name__)
+
+
+class LeaseHolder:
+    """Holds one lease for all that this process has open in a store."""
+
+    def __init__(self, committer: Committer, flusher: Flusher, seconds: float) -> None:
+        self._committer = committer
+        self._flusher = flusher
+        self._seconds = seconds
+        self._renewing = False
+        self.id: int | None = None
+
+    def take(self, transaction: Transaction) -> int:
+        """Takes the lease, within the write that opens something under it, unless it is held."""
+        if self.id is None:
+            pid = os.getpid()
+            seconds = max(1, round(self._seconds))
+            taken = leases.take(transaction, processes.machine(), pid, processes.started(pid), seconds)
+            transaction.after_commit.append(partial(self._adopt, taken))
+            return taken
+        return self.id
+
+    def close(self) -> None:
+        """Gives the lease back. What is still open under it ends as interrupted: nobody is left to write it."""
+        held, self.id = self.id, None
+        if held is not None and (ended := self._committer.run(partial(leases.take_away, lease_id=held))):
+            _log.warning("the store was closed with %d runs and blocks open; they end as interrupted", ended)
+
+    def _adopt(self, taken: int) -> None:
+        self.id = taken
+        if not self._renewing:
+            self._renewing = True
+            self._flusher.every(self._seconds / _RENEWALS, self._renew)
+
+    def _renew(self) -> None:
+        held = self.id
+        if held is not None and not self._committer.run(partial(leases.renew, lease_id=held)):
+            _log.warning("another process took this one for dead; what it had open was ended as interrupted")
+            self.id = None
