@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
@@ -19,7 +20,7 @@ from chatstore.databases import Location, locate
 from chatstore.errors import ChatStoreError, StoreClosed, WrongEventLoop
 from chatstore.live.subscription import AsyncSubscription
 from chatstore.model import Context, Part, Tag
-from chatstore.operations import histories, reading
+from chatstore.operations import compacting, histories, reading
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions
 from chatstore.runs import AsyncRunHandle
@@ -108,6 +109,15 @@ class AsyncChatStore:
         handle: AsyncRunHandle[R] = AsyncRunHandle(history, scope, run, cursor)
         handle._start(agent, prompt)
         return handle
+
+    async def compact(self, *, older_than: float = 0.0) -> int:
+        """As `ChatStore.compact`."""
+        before = requests.time_before(older_than)
+        removed, more = 0, True
+        while more:
+            count, more = await self._write(partial(compacting.step, before=before))
+            removed += count
+        return removed
 
     async def read_bytes(self, part: Part | str) -> bytes:
         """As `ChatStore.read_bytes`."""

@@ -15,18 +15,21 @@ from functools import lru_cache, partial
 
 from sqlalchemy import Connection
 
-from chatstore import processes
+from chatstore import ids, processes
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, locate, open_database
 from chatstore.errors import ForkedStore, InvalidInput
 from chatstore.live import wakers
 from chatstore.live.hub import Hub
 from chatstore.live.watch import Watch
-from chatstore.operations import leases
+from chatstore.operations import compacting, leases
 from chatstore.writing.committer import Committer
 from chatstore.writing.growing import Flusher
 from chatstore.writing.lease import LeaseHolder
 
+COMPACT_AFTER = 600.0
+COMPACT_EVERY = 5.0
+"""Seconds after which the pieces of a finished block are removed, and between two looks for such."""
 LOOK_EVERY = 0.4
 """Seconds between two looks for dead processes."""
 _log = logging.getLogger(__name__)
@@ -57,12 +60,18 @@ class Core:
         self.committer = Committer(self.database, self.cursors, self.hub.announce)
         self.flusher = Flusher(self.committer)
         self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
+        self.flusher.every(COMPACT_EVERY, self.compact)
         self.faces = 0
         self._watch = Watch(processes.machine(), processes.is_gone)
         self._next_look = 0.0
         with self.database.readers.connect() as conn:
             self._end_the_dead(conn)
         self._process = os.getpid()
+
+    def compact(self) -> bool:
+        """Removes some of the pieces of blocks that ended a while ago; whether there may be more."""
+        before = ids.now() - round(COMPACT_AFTER * 1_000_000)
+        return self.committer.run(partial(compacting.step, before=before))[1]
 
     def _end_the_dead(self, conn: Connection) -> None:
         """Ends what dead processes left open; looked at while anyone follows, and when the store is opened."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypedDict
 from uuid import UUID, uuid5
 
-from chatstore import checks
+from chatstore import checks, ids
 from chatstore.cursor import NOW, Cursor
 from chatstore.errors import InvalidInput
 from chatstore.kinds import select, tag_names
@@ -242,6 +242,11 @@ def subscription(
         follow,
         None if timeout is None else checks.seconds(timeout, "timeout"),
     )
+
+
+def time_before(seconds: float) -> int:
+    """The time so many seconds ago, as it is stored."""
+    return ids.now() - round(checks.seconds(seconds, "older_than") * 1_000_000)
 
 
 class Listing(TypedDict):

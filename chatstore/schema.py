@@ -99,6 +99,7 @@ blocks = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("lease_id", _Id),
+    Column("pieces_until", BigInteger),
     PrimaryKeyConstraint("history_id", "index"),
 )
 
@@ -108,6 +109,7 @@ in_transcript: ColumnClause[bool] = literal_column("views & 1 = 1")
 in_prompt: ColumnClause[bool] = literal_column("views & 2 = 2")
 not_closed: ColumnClause[bool] = literal_column("state <> 'closed'")
 is_open: ColumnClause[bool] = literal_column("state = 'open'")
+has_pieces: ColumnClause[bool] = literal_column("pieces_until IS NOT NULL")
 is_running: ColumnClause[bool] = literal_column("state = 'running'")
 
 Index("blocks_id", blocks.c.history_id, blocks.c.id, unique=True)
@@ -135,6 +137,8 @@ Index(
 )
 
 Index("blocks_lease", blocks.c.lease_id, sqlite_where=is_open, postgresql_where=is_open)
+# `pieces_until` is the end, in the log, of the pieces that a finished block grew by; none once they are removed.
+Index("blocks_pieces", blocks.c.updated_at, sqlite_where=has_pieces, postgresql_where=has_pieces)
 
 # `text` is the piece that was appended, at `offset` characters; of a run's start and end it is the run's id.
 changes = Table(

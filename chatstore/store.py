@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -19,7 +20,7 @@ from chatstore.errors import ChatStoreError, StoreClosed
 from chatstore.history import History
 from chatstore.live.subscription import Subscription
 from chatstore.model import Context, Part, Tag
-from chatstore.operations import histories, reading
+from chatstore.operations import compacting, histories, reading
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions
 from chatstore.runs import RunHandle
@@ -109,6 +110,19 @@ class ChatStore:
         handle: RunHandle[R] = RunHandle(history, scope, run, cursor)
         handle._start(agent, prompt)
         return handle
+
+    def compact(self, *, older_than: float = 0.0) -> int:
+        """Removes the pieces that blocks grew by, of blocks that ended more than so many seconds ago; how many.
+
+        Text, cursors and subscriptions stay as they are. Done in steps that hold writers up for a few milliseconds,
+        and of its own accord ten minutes after the end of a block, by the process that wrote it.
+        """
+        before = requests.time_before(older_than)
+        removed, more = 0, True
+        while more:
+            count, more = self._write(partial(compacting.step, before=before))
+            removed += count
+        return removed
 
     def read_bytes(self, part: Part | str) -> bytes:
         """The bytes of a stored part, given as the part or its digest. Raises BlobNotFound."""

@@ -181,6 +181,7 @@ def _row(new: NewBlock, history: History, id: bytes, parent: bytes | None, now: 
         now,
         now,
         new.lease_id,
+        None,
     )
 
 

@@ -36,6 +36,7 @@ _END = Prepared(
         usage=bindparam("new_usage"),
         updated_at=bindparam("now"),
         lease_id=None,
+        pieces_until=bindparam("until"),
     )
 )
 
@@ -67,7 +68,8 @@ def end_row(
 ) -> Block:
     """Ends the block of a row, which is open."""
     transaction.flush()
-    text = reading.text_so_far(transaction.conn, history.id, row[1], row[SEQUENCE_AT]) + rest
+    stored = reading.text_so_far(transaction.conn, history.id, row[1], row[SEQUENCE_AT])
+    text = stored + rest
     ended = list(row)
     ended[TEXT_AT], ended[STATE_AT], ended[UPDATED_AT], ended[LEASE_AT] = text, ending.state, transaction.now, None
     ended[DATA_AT] = _data(row, text, ending)
@@ -81,6 +83,7 @@ def end_row(
         new_data=ended[DATA_AT],
         new_usage=ended[USAGE_AT],
         now=transaction.now,
+        until=history.head if stored else None,
     )
     block = transaction.block(tuple(ended), context_id)
     transaction.log(history, BLOCK_CLOSED, block)

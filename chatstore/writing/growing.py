@@ -26,6 +26,7 @@ MAX_WAITING = 1_000_000
 
 _log = logging.getLogger(__name__)
 Notify: TypeAlias = Callable[[], None]
+Chore: TypeAlias = Callable[[], bool | None]
 
 
 class Growing:
@@ -130,7 +131,7 @@ class Flusher:
         self._committer = committer
         self._lock = threading.Condition()
         self._marked: dict[Growing, None] = {}
-        self._chores: list[tuple[float, float, Callable[[], None]]] = []
+        self._chores: list[tuple[float, float, Chore]] = []
         self._thread: threading.Thread | None = None
         self._closed = False
         self._ended = False
@@ -146,11 +147,11 @@ class Flusher:
             if idle:
                 self._lock.notify()
 
-    def every(self, seconds: float, chore: Callable[[], None]) -> None:
-        """Has something done from time to time, for as long as the store is open."""
+    def every(self, seconds: float, chore: Chore) -> None:
+        """Has something done from time to time, for as long as this process writes open blocks; at once
+        again if it returns True."""
         with self._lock:
             self._chores.append((time.monotonic() + seconds, seconds, chore))
-            self._start()
             self._lock.notify()
 
     def close(self) -> None:
@@ -162,8 +163,13 @@ class Flusher:
         if self._thread is not None:
             self._thread.join()
 
+    def start(self) -> None:
+        """Starts the thread, for what is to be done from time to time."""
+        with self._lock:
+            self._start()
+
     def _start(self) -> None:
-        if self._thread is None:
+        if self._thread is None and not self._closed:
             self._thread = threading.Thread(target=self._serve, name="chatstore-flusher", daemon=True)
             self._thread.start()
 
@@ -198,8 +204,11 @@ class Flusher:
         now = time.monotonic()
         for place, (due, seconds, chore) in enumerate(self._chores):
             if due <= now and not self._closed:
-                self._chores[place] = (now + seconds, seconds, chore)
-                try:
-                    chore()
-                except Exception as error:
-                    _log.warning("%s failed, and is tried again: %s", getattr(chore, "__name__", chore), error)
+                self._chores[place] = (now if self._do(chore) else now + seconds, seconds, chore)
+
+    def _do(self, chore: Chore) -> bool:
+        try:
+            return bool(chore())
+        except Exception as error:
+            _log.warning("%s failed, and is tried again: %s", getattr(chore, "__name__", chore), error)
+            return False

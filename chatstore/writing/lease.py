@@ -48,6 +48,7 @@ class LeaseHolder:
         if not self._renewing:
             self._renewing = True
             self._flusher.every(self._seconds / _RENEWALS, self._renew)
+            self._flusher.start()
 
     def _renew(self) -> None:
         held = self.id
