@@ -16,13 +16,16 @@ from sqlalchemy import Connection
 from chatstore import core, requests
 from chatstore.async_history import AsyncHistory
 from chatstore.core import Core, Options
+from chatstore.cursor import StoreCursors
 from chatstore.databases import Location, locate
 from chatstore.errors import ChatStoreError, StoreClosed, WrongEventLoop
+from chatstore.live.store_subscription import AsyncStoreSubscription, Opened, Wanted
 from chatstore.live.subscription import AsyncSubscription
 from chatstore.model import Context, Part, Tag
 from chatstore.operations import compacting, histories, reading
+from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.transaction import Transaction
-from chatstore.requests import AppendOptions
+from chatstore.requests import AppendOptions, BlockFilters
 from chatstore.runs import AsyncRunHandle
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S", AsyncSubscription, AsyncStoreSubscription)
 
 
 class AsyncChatStore:
@@ -55,7 +59,7 @@ class AsyncChatStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._reads: set[asyncio.Task[object]] = set()
-        self._subscriptions: WeakSet[AsyncSubscription] = WeakSet()
+        self._subscriptions: WeakSet[AsyncSubscription | AsyncStoreSubscription] = WeakSet()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -119,6 +123,21 @@ class AsyncChatStore:
             removed += count
         return removed
 
+    def subscribe(
+        self,
+        *,
+        after: str | None = None,
+        kind: str = "trace",
+        keys: Mapping[str, str] | None = None,
+        tags: Iterable[Tag | tuple[str, str]] | None = None,
+        follow: bool = True,
+        timeout: float | None = None,
+        **filters: Unpack[BlockFilters],
+    ) -> AsyncStoreSubscription:
+        """As `ChatStore.subscribe`."""
+        wanted = requests.store_subscription(after, kind, keys, tags, follow, timeout, filters)
+        return self._following(AsyncStoreSubscription(_Feed(self), wanted))
+
     async def read_bytes(self, part: Part | str) -> bytes:
         """As `ChatStore.read_bytes`."""
         digest = requests.digest(part)
@@ -169,7 +188,7 @@ class AsyncChatStore:
         elif self._loop is not loop:
             raise WrongEventLoop(f"{self!r} belongs to another event loop; open one store for each")
 
-    def _following(self, subscription: AsyncSubscription) -> AsyncSubscription:
+    def _following(self, subscription: S) -> S:
         self._subscriptions.add(subscription)
         return subscription
 
@@ -197,3 +216,20 @@ class AsyncChatStore:
         self._reads.add(task)
         task.add_done_callback(self._reads.discard)
         return await asyncio.shield(task)
+
+
+class _Feed:
+    """The log of the whole store, read for a subscription."""
+
+    def __init__(self, store: AsyncChatStore) -> None:
+        self._store = store
+
+    async def open(self) -> Opened:
+        core = await self._store._open()
+        return Opened(core.hub, StoreCursors(core.database.identity), await self._store._read(reading.newest))
+
+    async def page(self, wanted: Wanted, after: int, limit: int) -> FeedPage:
+        cursors = (await self._store._open()).cursors
+        return await self._store._read(
+            lambda conn: feed(conn, cursors, wanted.selection, wanted.contexts, after=after, limit=limit)
+        )

@@ -29,6 +29,9 @@ MAX_SPAN = 99_999
 _PATTERN = re.compile(r"([0-9a-f]{12})-([0-9a-f]{12})-([0-9]{12})(?:\.([0-9]{5})\.([0-9]{12}))?", re.ASCII)
 
 
+_STORE_PATTERN = re.compile(r"([0-9a-f]{12})-([0-9]{16})", re.ASCII)
+
+
 class Position(NamedTuple):
     """Where a cursor stands: behind the change `sequence`, and up to `until` behind the text of blocks to `block`."""
 
@@ -81,6 +84,26 @@ class CursorFactory:
         if span is None:
             return Position(int(sequence))
         return Position(int(sequence), int(sequence) + int(span), int(block))
+
+
+class StoreCursors:
+    """Makes and reads the cursors of a whole store's log: the store's identity and sixteen digits."""
+
+    def __init__(self, store_identity: str) -> None:
+        self._identity = store_identity
+
+    def at(self, position: int) -> Cursor:
+        """The cursor of a place in the store's log."""
+        return Cursor(f"{self._identity}-{position:016d}")
+
+    def position(self, cursor: str) -> int:
+        """The place of a cursor. Raises InvalidCursor, which says in what way it is wrong."""
+        match = _STORE_PATTERN.fullmatch(cursor) if isinstance(cursor, str) else None
+        if match is None:
+            raise InvalidCursor(f"{_shown(cursor)} is not a cursor of a store; pass one of a store's subscription")
+        if match[1] != self._identity:
+            raise InvalidCursor("the cursor belongs to another store; follow this one from the beginning")
+        return int(match[2])
 
 
 def _shown(value: object) -> str:

@@ -14,11 +14,13 @@ from chatstore import checks, ids
 from chatstore.cursor import NOW, Cursor
 from chatstore.errors import InvalidInput
 from chatstore.kinds import select, tag_names
+from chatstore.live.store_subscription import Wanted as StoreWanted
 from chatstore.live.subscription import Wanted
 from chatstore.model import Block, BlockDraft, JsonValue, Part, Run, State, Tag
 from chatstore.operations import running
 from chatstore.operations.appending import Append, NewBlock
 from chatstore.operations.appending import append as append_blocks
+from chatstore.operations.feed import Contexts
 from chatstore.operations.growing import Ending
 from chatstore.operations.reading import Range
 from chatstore.operations.rows import Cursors
@@ -31,18 +33,19 @@ _CONTEXT_KEYS = UUID("8c2f5ad1-0e0d-5f55-9a3e-5f0b9d0c7a11")
 DEFAULT_LIMIT = 1_000
 
 
-class Filters(TypedDict, total=False):
-    """What narrows a kind of read; all that is given must hold.
-
-    Of `types`, `roles`, `authors` and `states` a block has one of the values; it has all the `tags`, given as Tag
-    or as (kind, name); it was written in the `run`.
-    """
+class BlockFilters(TypedDict, total=False):
+    """What narrows a kind of read; all that is given must hold, and a block has one of the values of each."""
 
     types: Iterable[str] | None
     roles: Iterable[str] | None
     authors: Iterable[str] | None
-    tags: Iterable[Tag | tuple[str, str]] | None
     states: Iterable[str] | None
+
+
+class Filters(BlockFilters, total=False):
+    """In one context also: a block has all the `tags`, given as Tag or (kind, name), and was written in the `run`."""
+
+    tags: Iterable[Tag | tuple[str, str]] | None
     run: str | None
 
 
@@ -238,6 +241,28 @@ def subscription(
     return Wanted(
         checks.context_id(context_id),
         select(kind=kind, **filters),
+        after,
+        follow,
+        None if timeout is None else checks.seconds(timeout, "timeout"),
+    )
+
+
+def store_subscription(
+    after: str | None,
+    kind: str,
+    keys: Mapping[str, str] | None,
+    tags: Iterable[Tag | tuple[str, str]] | None,
+    follow: bool,
+    timeout: float | None,
+    filters: BlockFilters,
+) -> StoreWanted:
+    """What a store's `subscribe` follows."""
+    if after is not None and not isinstance(after, str):
+        raise InvalidInput(f"after= takes a cursor or 'now', not {type(after).__name__}")
+    chosen = checks.context_keys(keys) if keys else {}
+    return StoreWanted(
+        select(kind=kind, **filters),
+        Contexts(tuple(chosen.items()), tag_names(tags)),
         after,
         follow,
         None if timeout is None else checks.seconds(timeout, "timeout"),

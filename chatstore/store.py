@@ -15,18 +15,22 @@ from sqlalchemy import Connection
 
 from chatstore import core, requests
 from chatstore.core import Core, Options
+from chatstore.cursor import StoreCursors
 from chatstore.databases import Location
 from chatstore.errors import ChatStoreError, StoreClosed
 from chatstore.history import History
+from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
 from chatstore.live.subscription import Subscription
 from chatstore.model import Context, Part, Tag
 from chatstore.operations import compacting, histories, reading
+from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.transaction import Transaction
-from chatstore.requests import AppendOptions
+from chatstore.requests import AppendOptions, BlockFilters
 from chatstore.runs import RunHandle
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S", Subscription, StoreSubscription)
 
 
 class ChatStore:
@@ -51,7 +55,7 @@ class ChatStore:
     ) -> None:
         self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake, lease))
         self._path = self._core.path
-        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._subscriptions: WeakSet[Subscription | StoreSubscription] = WeakSet()
         self._following_lock = Lock()
 
     def __repr__(self) -> str:
@@ -124,6 +128,24 @@ class ChatStore:
             removed += count
         return removed
 
+    def subscribe(
+        self,
+        *,
+        after: str | None = None,
+        kind: str = "trace",
+        keys: Mapping[str, str] | None = None,
+        tags: Iterable[Tag | tuple[str, str]] | None = None,
+        follow: bool = True,
+        timeout: float | None = None,
+        **filters: Unpack[BlockFilters],
+    ) -> StoreSubscription:
+        """An iterator over the changes of all contexts, or of those with these context keys and tags, in order.
+
+        Resume at the subscription's own `cursor`. The other parameters are those of `History.subscribe`.
+        """
+        wanted = requests.store_subscription(after, kind, keys, tags, follow, timeout, filters)
+        return self._following(StoreSubscription(_Feed(self), wanted))
+
     def read_bytes(self, part: Part | str) -> bytes:
         """The bytes of a stored part, given as the part or its digest. Raises BlobNotFound."""
         digest = requests.digest(part)
@@ -153,7 +175,7 @@ class ChatStore:
         self._core.check()
         return self._core
 
-    def _following(self, subscription: Subscription) -> Subscription:
+    def _following(self, subscription: S) -> S:
         with self._following_lock:
             self._subscriptions.add(subscription)
         return subscription
@@ -170,3 +192,20 @@ class ChatStore:
             raise
         except Exception as error:
             raise database.translate(error) from error
+
+
+class _Feed:
+    """The log of the whole store, read for a subscription."""
+
+    def __init__(self, store: ChatStore) -> None:
+        self._store = store
+
+    def open(self) -> Opened:
+        core = self._store._open()
+        return Opened(core.hub, StoreCursors(core.database.identity), self._store._read(reading.newest))
+
+    def page(self, wanted: Wanted, after: int, limit: int) -> FeedPage:
+        cursors = self._store._open().cursors
+        return self._store._read(
+            lambda conn: feed(conn, cursors, wanted.selection, wanted.contexts, after=after, limit=limit)
+        )

@@ -50,6 +50,7 @@ class Hub:
         self._lock = threading.Lock()
         self._channels: dict[str, Channel] = {}
         self._stale: set[Channel] = set()
+        self._listening: set[Waiter] = set()
         self._left: deque[Channel] = deque()
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
@@ -65,10 +66,25 @@ class Hub:
             if channel is None:
                 channel = self._channels[context_id] = Channel(context_id)
             channel.subscriptions += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="chatstore-hub", daemon=True)
-                self._thread.start()
+            self._start()
             return channel
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="chatstore-hub", daemon=True)
+            self._thread.start()
+
+    def listen(self, waiter: Waiter) -> None:
+        """Wakes somebody, once, after the next commit of anyone."""
+        with self._lock:
+            self._check()
+            self._listening.add(waiter)
+            self._start()
+
+    def unlisten(self, waiter: Waiter) -> None:
+        """Takes that back."""
+        with self._lock:
+            self._listening.discard(waiter)
 
     def leave(self, channel: Channel) -> None:
         """Ends one subscription's use of a channel. The garbage collector may call it anywhere, so it takes no lock."""
@@ -105,10 +121,10 @@ class Hub:
 
     def announce(self, commits: Announcement) -> None:
         """Hands over what this process just committed."""
-        if not self._channels:
+        if not self._channels and not self._listening:
             return
-        woken: list[Waiter] = []
         with self._lock:
+            woken = self._listeners()
             for context_id, changed in commits.items():
                 channel = self._channels.get(context_id)
                 if channel is not None:
@@ -121,6 +137,7 @@ class Hub:
             self._closed = True
             thread = self._thread
             woken = [waiter for channel in self._channels.values() for waiter in channel.waiting]
+            woken += self._listeners()
             self._nudge()
         _wake(woken)
         if thread is not None:
@@ -143,6 +160,10 @@ class Hub:
         waiting, channel.waiting = channel.waiting, set()
         return waiting
 
+    def _listeners(self) -> list[Waiter]:
+        woken, self._listening = [*self._listening], set()
+        return woken
+
     def _serve(self) -> None:
         try:
             with self._database.readers.connect() as conn:
@@ -159,7 +180,8 @@ class Hub:
             self._thread = None
             for channel in channels.values():
                 channel.failure = error
-        _wake([waiter for channel in channels.values() for waiter in channel.waiting])
+            woken = [waiter for channel in channels.values() for waiter in channel.waiting] + self._listeners()
+        _wake(woken)
 
     def _follow(self, conn: Connection) -> None:
         """Arm, look, and wait only when there was nothing: what is committed in between is an event already."""
@@ -190,6 +212,8 @@ class Hub:
             self._sweep()
             stale, self._stale = self._stale, set()
             channels = [*self._channels.values()] if moved else [*stale]
+            woken = self._listeners() if moved else []
+        _wake(woken)
         for channel in channels:
             if channel.history_id is None:
                 history = histories.find(conn, channel.context_id)

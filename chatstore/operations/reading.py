@@ -19,6 +19,7 @@ from chatstore.operations import histories
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import (
     BLOCK_COLUMNS,
+    ID_AT,
     RUN_COLUMNS,
     SEQUENCE_AT,
     STATE_AT,
@@ -317,7 +318,10 @@ def with_text(conn: Connection, row: Row) -> Row:
     """A block's row with its text, which lies in the log while the block is open."""
     if row[STATE_AT] != "open":
         return row
-    return (*row[:TEXT_AT], text_so_far(conn, row[0], row[1], row[SEQUENCE_AT]), *row[TEXT_AT + 1 :])
+    text = text_so_far(conn, row[0], row[1], row[SEQUENCE_AT])
+    # If it ended meanwhile, the pieces may have been removed as they were read; then the row has the text.
+    now = _BLOCK.first(conn, history_id=row[0], block_id=row[ID_AT])
+    return (*row[:TEXT_AT], text, *row[TEXT_AT + 1 :]) if now is None or now[STATE_AT] == "open" else now
 
 
 _NEWEST = Prepared(select(func.max(changes.c.id)))

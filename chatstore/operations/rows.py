@@ -15,7 +15,9 @@ from chatstore.schema import BLOCK_ADDED, BLOCK_CLOSED, BLOCK_UPDATED, RUN_START
 
 BLOCK_COLUMNS = tuple(blocks.c)
 """What `to_block` takes, in this order."""
-TEXT_AT, STATE_AT, SEQUENCE_AT = (BLOCK_COLUMNS.index(blocks.c[name]) for name in ("text", "state", "sequence"))
+ID_AT, TEXT_AT, STATE_AT, SEQUENCE_AT = (
+    BLOCK_COLUMNS.index(blocks.c[name]) for name in ("id", "text", "state", "sequence")
+)
 RUN_COLUMNS = tuple(runs.c)
 """What `to_run` takes, in this order."""
 

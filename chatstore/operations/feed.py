@@ -1,0 +1,147 @@
+"""The log of the whole store, in the order of its commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, true
+
+from chatstore.changes import Change, TextAppended
+from chatstore.kinds import Selection
+from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.reading import newest
+from chatstore.operations.rows import (
+    BLOCK_COLUMNS,
+    RUN_COLUMNS,
+    Cursors,
+    to_block,
+    to_entry,
+    to_run,
+    to_run_entry,
+    to_text_entry,
+)
+from chatstore.operations.selecting import Shape, conditions, shape, values
+from chatstore.schema import (
+    HISTORY_TAG,
+    RUN_STARTED,
+    TEXT_APPENDED,
+    blocks,
+    changes,
+    context_keys,
+    histories,
+    runs,
+    tags,
+)
+
+WINDOW = 16384
+"""Entries of the log that one page looks through at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """Which contexts are followed: those with all these context keys and tags."""
+
+    keys: tuple[tuple[str, str], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Changes with their places in the store's log, and how far it was read for them."""
+
+    entries: list[tuple[int, Change]]
+    position: int
+
+
+def feed(
+    conn: Connection, cursors: Cursors, selection: Selection, contexts: Contexts, *, after: int, limit: int
+) -> FeedPage:
+    """The next changes of the contexts that are followed, behind a place in the store's log.
+
+    The end of the log is read first, so the page holds all up to its `position`. The pieces of finished blocks are
+    left out, as in the log of one context.
+    """
+    end = min(after + WINDOW, newest(conn))
+    if end <= after:
+        return FeedPage([], after)
+    statement = _feed(shape(selection), selection.wants_runs, len(contexts.keys), len(contexts.tags))
+    rows = statement.all(conn, after=after, end=end, limit=limit, **values(selection), **_context_values(contexts))
+    entries = [_entry(row, cursors) for row in rows]
+    return FeedPage(_with_joined_neighbours(entries), entries[-1][0] if len(rows) == limit else end)
+
+
+def _context_values(contexts: Contexts) -> dict[str, object]:
+    bound: dict[str, object] = {}
+    for number, (name, value) in enumerate(contexts.keys):
+        bound |= {f"key_{number}": name, f"value_{number}": value}
+    for number, (kind, name) in enumerate(contexts.tags):
+        bound |= {f"context_kind_{number}": kind, f"context_name_{number}": name}
+    return bound
+
+
+@lru_cache(maxsize=128)
+def _feed(selection: Shape, runs_too: bool, keys: int, tag_count: int) -> Prepared:
+    of_block = (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index)
+    of_run = (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text)
+    of_run = of_run & (changes.c.type >= RUN_STARTED)
+    wanted = blocks.c.id.is_not(None) & and_(true(), *conditions(selection))
+    wanted = wanted & or_(changes.c.type != TEXT_APPENDED, blocks.c.state == "open")
+    if runs_too:
+        wanted = wanted | (runs.c.id == bindparam("run") if selection.run else runs.c.id.is_not(None))
+    own = (changes.c.id, histories.c.context_id, changes.c.sequence, changes.c.type, changes.c.offset, changes.c.text)
+    return Prepared(
+        select(*own, *BLOCK_COLUMNS, *RUN_COLUMNS)
+        .select_from(changes)
+        .join(histories, histories.c.id == changes.c.history_id)
+        .outerjoin(blocks, of_block)
+        .outerjoin(runs, of_run)
+        .where(changes.c.id > bindparam("after"), changes.c.id <= bindparam("end"), wanted)
+        .where(*(_has_key(number) for number in range(keys)), *(_has_tag(number) for number in range(tag_count)))
+        .order_by(changes.c.id)
+        .limit(bindparam("limit"))
+    )
+
+
+def _has_key(number: int) -> ColumnElement[bool]:
+    return changes.c.history_id.in_(
+        select(context_keys.c.history_id).where(
+            context_keys.c.name == bindparam(f"key_{number}"), context_keys.c.value == bindparam(f"value_{number}")
+        )
+    )
+
+
+def _has_tag(number: int) -> ColumnElement[bool]:
+    return changes.c.history_id.in_(
+        select(tags.c.history_id).where(
+            tags.c.kind == bindparam(f"context_kind_{number}"),
+            tags.c.name == bindparam(f"context_name_{number}"),
+            tags.c.block_index == HISTORY_TAG,
+        )
+    )
+
+
+def _entry(row: Row, cursors: Cursors) -> tuple[int, Change]:
+    place, context_id, sequence, type, offset, text, *columns = row
+    factory = cursors(context_id)
+    width = len(BLOCK_COLUMNS)
+    if type >= RUN_STARTED:
+        return place, to_run_entry(type, sequence, to_run(tuple(columns[width:]), context_id), factory).change
+    block = to_block(tuple(columns[:width]), context_id, factory)
+    if type == TEXT_APPENDED:
+        return place, to_text_entry(sequence, offset, text, block, factory).change
+    return place, to_entry(type, sequence, block, factory).change
+
+
+def _with_joined_neighbours(entries: Iterable[tuple[int, Change]]) -> list[tuple[int, Change]]:
+    """Pieces of one block that follow each other, as one."""
+    joined: list[tuple[int, Change]] = []
+    for place, change in entries:
+        last = joined[-1][1] if joined else None
+        if isinstance(change, TextAppended) and isinstance(last, TextAppended) and last.block_id == change.block_id:
+            text = last.text + change.text
+            joined[-1] = (place, last.model_copy(update={"text": text, "cursor": change.cursor}))
+        else:
+            joined.append((place, change))
+    return joined
