@@ -2,8 +2,10 @@
 
 from chatstore.async_history import AsyncHistory
 from chatstore.async_store import AsyncChatStore
+from chatstore.block_reader import AsyncBlockReader, BlockReader
 from chatstore.block_writer import AsyncBlockWriter, BlockWriter
 from chatstore.changes import BlockAdded, BlockClosed, BlockUpdated, Change, RunEnded, RunStarted, TextAppended
+from chatstore.collecting import collect
 from chatstore.cursor import Cursor
 from chatstore.errors import (
     BlobNotFound,
@@ -39,19 +41,23 @@ from chatstore.errors import (
 )
 from chatstore.history import History
 from chatstore.kinds import Kind
+from chatstore.live.store_subscription import AsyncStoreSubscription, StoreSubscription
 from chatstore.live.subscription import AsyncSubscription, Subscription
 from chatstore.model import Block, BlockDraft, Context, Part, Run, RunError, Tag
+from chatstore.prompts import last_turns, within_tokens
 from chatstore.runs import AsyncRunHandle, AsyncRunScope, RunHandle, RunScope
 from chatstore.store import ChatStore
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncBlockReader",
     "AsyncBlockWriter",
     "AsyncChatStore",
     "AsyncHistory",
     "AsyncRunHandle",
     "AsyncRunScope",
+    "AsyncStoreSubscription",
     "AsyncSubscription",
     "BlobNotFound",
     "Block",
@@ -60,6 +66,7 @@ __all__ = [
     "BlockDraft",
     "BlockEnded",
     "BlockNotFound",
+    "BlockReader",
     "BlockUpdated",
     "BlockWriter",
     "Change",
@@ -99,10 +106,14 @@ __all__ = [
     "StoreFull",
     "StoreNotFound",
     "StoreReadOnly",
+    "StoreSubscription",
     "Subscription",
     "Tag",
     "TextAppended",
     "UnknownKind",
     "UsageError",
     "WrongEventLoop",
+    "collect",
+    "last_turns",
+    "within_tokens",
 ]

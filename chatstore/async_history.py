@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, Unpack, overl
 from sqlalchemy import Connection
 
 from chatstore import requests
+from chatstore.block_reader import AsyncBlockReader
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.cursor import Cursor
 from chatstore.kinds import Selection, select
@@ -164,6 +165,11 @@ class AsyncHistory:
     async def get_block(self, block_id: str) -> Block:
         """As `History.get_block`."""
         return await self._read(reading.block, block_id)
+
+    async def read_block(self, block: Block | str) -> AsyncBlockReader:
+        """As `History.read_block`."""
+        header, before = await self._read(reading.header, requests.block_id(block))
+        return AsyncBlockReader(header, lambda: self.subscribe(after=before))
 
     async def count(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> int:
         """As `History.count`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, Unpack, overl
 from sqlalchemy import Connection
 
 from chatstore import requests
+from chatstore.block_reader import BlockReader
 from chatstore.block_writer import BlockWriter
 from chatstore.cursor import Cursor
 from chatstore.kinds import Selection, select
@@ -184,6 +185,11 @@ class History:
     def get_block(self, block_id: str) -> Block:
         """One block by its id. Raises BlockNotFound."""
         return self._read(reading.block, block_id)
+
+    def read_block(self, block: Block | str) -> BlockReader:
+        """A reader of one block of this history: its header, its text as it grows, the finished block."""
+        header, before = self._read(reading.header, requests.block_id(block))
+        return BlockReader(header, lambda: self.subscribe(after=before))
 
     def count(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> int:
         """How many blocks are selected."""

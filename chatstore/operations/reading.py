@@ -13,7 +13,7 @@ from chatstore.changes import Entry
 from chatstore.cursor import Cursor, CursorFactory
 from chatstore.errors import BlobNotFound, BlockNotFound, InvalidCursor
 from chatstore.ids import id_bytes
-from chatstore.kinds import Selection
+from chatstore.kinds import PROMPT, Selection
 from chatstore.model import Block
 from chatstore.operations import histories
 from chatstore.operations.prepared import Prepared, Row
@@ -32,9 +32,11 @@ from chatstore.operations.rows import (
     to_text_entry,
 )
 from chatstore.operations.selecting import Shape, branches, conditions, shape, values
+from chatstore.prompts import close_calls
 from chatstore.schema import BLOCK_ADDED, RUN_STARTED, TEXT_APPENDED, blobs, blocks, changes, not_closed, runs
 from chatstore.schema import histories as histories_table
 
+_PROMPT = Selection(views=PROMPT)
 LOG_WINDOW = 16384
 """Entries of the log that one page looks through at most, so that every read is short."""
 
@@ -82,7 +84,8 @@ def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Sel
     if wanted.last is not None:
         rows.reverse()
     factory = cursors(context_id)
-    return [to_block(with_text(conn, row), context_id, factory) for row in rows]
+    found = [to_block(with_text(conn, row), context_id, factory) for row in rows]
+    return close_calls(found) if selection == _PROMPT else found
 
 
 @lru_cache(maxsize=512)
@@ -183,6 +186,13 @@ def block(conn: Connection, context_id: str, cursors: Cursors, block_id: str) ->
     """One block by its id. Raises BlockNotFound."""
     row = block_row(conn, histories.find(conn, context_id), block_id)
     return to_block(with_text(conn, row), context_id, cursors(context_id))
+
+
+def header(conn: Connection, context_id: str, cursors: Cursors, block_id: str) -> tuple[Block, Cursor]:
+    """One block without its text, and the cursor before it was added. Raises BlockNotFound."""
+    row = block_row(conn, histories.find(conn, context_id), block_id)
+    block = to_block(row, context_id, cursors(context_id))
+    return block.model_copy(update={"text": "", "state": "open"}), cursors(context_id).at(row[SEQUENCE_AT] - 1)
 
 
 _BLOB = Prepared(select(blobs.c.content).where(blobs.c.digest == bindparam("digest")))
