@@ -38,7 +38,7 @@ class Core:
         self.database = open_database(location, create=options.create, busy_timeout=options.busy_timeout)
         self.path = self.database.path
         self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity))
-        wal = self.path.with_name(f"{self.path.name}-wal")
+        wal = self.database.wal
         self.hub = Hub(self.database, self.cursors, partial(wakers.choose, options.wake, wal))
         self.committer = Committer(self.database, self.cursors, self.hub.announce)
         self.faces = 0

@@ -105,7 +105,7 @@ not_closed: ColumnClause[bool] = literal_column("state <> 'closed'")
 
 Index("blocks_id", blocks.c.history_id, blocks.c.id, unique=True)
 for _name, _condition in (("blocks_transcript", in_transcript), ("blocks_prompt", in_prompt)):
-    Index(_name, blocks.c.history_id, blocks.c.index, sqlite_where=_condition, postgresql_where=_condition)
+    Index(_name, blocks.c.history_id, blocks.c.index, sqlite_where=_condition)
 Index("blocks_type", blocks.c.history_id, blocks.c.type, blocks.c.index)
 Index("blocks_role", blocks.c.history_id, blocks.c.role, blocks.c.index)
 for _column in (blocks.c.author, blocks.c.run_id):
@@ -116,7 +116,6 @@ for _column in (blocks.c.author, blocks.c.run_id):
         _column,
         blocks.c.index,
         sqlite_where=_given,
-        postgresql_where=_given,
     )
 Index(
     "blocks_state",
@@ -124,7 +123,6 @@ Index(
     blocks.c.state,
     blocks.c.index,
     sqlite_where=not_closed,
-    postgresql_where=not_closed,
 )
 
 changes = Table(
@@ -156,7 +154,6 @@ Index(
     tags.c.name,
     tags.c.history_id,
     sqlite_where=_of_history,
-    postgresql_where=_of_history,
 )
 
 append_keys = Table(
