@@ -114,8 +114,8 @@ def parsed_json(value: str) -> Any:
 
 def count(value: object, what: str) -> int:
     """The value, if it is a number of blocks to return: an integer of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidInput(f"{what} is {value!r}; it takes an integer of at least 0")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise InvalidInput(f"{what} is {value!r}; it takes an integer of at least 0, and below 2**63")
     return value
 
 

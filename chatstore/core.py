@@ -55,8 +55,8 @@ class Core:
         self.database = open_database(location, create=options.create, busy_timeout=options.busy_timeout)
         self.path = self.database.path
         self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity))
-        wal = self.path.with_name(f"{self.path.name}-wal")
-        self.hub = Hub(self.database, self.cursors, partial(wakers.choose, options.wake, wal), self._end_the_dead)
+        waker = partial(wakers.choose, options.wake, self.database.wal)
+        self.hub = Hub(self.database, self.cursors, waker, self._end_the_dead)
         self.committer = Committer(self.database, self.cursors, self.hub.announce)
         self.flusher = Flusher(self.committer)
         self.lease = LeaseHolder(self.committer, self.flusher, options.lease)

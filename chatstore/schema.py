@@ -114,7 +114,7 @@ is_running: ColumnClause[bool] = literal_column("state = 'running'")
 
 Index("blocks_id", blocks.c.history_id, blocks.c.id, unique=True)
 for _name, _condition in (("blocks_transcript", in_transcript), ("blocks_prompt", in_prompt)):
-    Index(_name, blocks.c.history_id, blocks.c.index, sqlite_where=_condition, postgresql_where=_condition)
+    Index(_name, blocks.c.history_id, blocks.c.index, sqlite_where=_condition)
 Index("blocks_type", blocks.c.history_id, blocks.c.type, blocks.c.index)
 Index("blocks_role", blocks.c.history_id, blocks.c.role, blocks.c.index)
 for _column in (blocks.c.author, blocks.c.run_id):
@@ -125,7 +125,6 @@ for _column in (blocks.c.author, blocks.c.run_id):
         _column,
         blocks.c.index,
         sqlite_where=_given,
-        postgresql_where=_given,
     )
 Index(
     "blocks_state",
@@ -133,12 +132,11 @@ Index(
     blocks.c.state,
     blocks.c.index,
     sqlite_where=not_closed,
-    postgresql_where=not_closed,
 )
 
-Index("blocks_lease", blocks.c.lease_id, sqlite_where=is_open, postgresql_where=is_open)
+Index("blocks_lease", blocks.c.lease_id, sqlite_where=is_open)
 # `pieces_until` is the end, in the log, of the pieces that a finished block grew by; none once they are removed.
-Index("blocks_pieces", blocks.c.updated_at, sqlite_where=has_pieces, postgresql_where=has_pieces)
+Index("blocks_pieces", blocks.c.updated_at, sqlite_where=has_pieces)
 
 # `text` is the piece that was appended, at `offset` characters; of a run's start and end it is the run's id.
 changes = Table(
@@ -173,8 +171,8 @@ runs = Table(
 Index("runs_id", runs.c.id, unique=True)
 Index("runs_sequence", runs.c.history_id, runs.c.sequence)
 _has_parent = runs.c.parent_run_id.is_not(None)
-Index("runs_parent", runs.c.parent_run_id, sqlite_where=_has_parent, postgresql_where=_has_parent)
-Index("runs_running", runs.c.lease_id, sqlite_where=is_running, postgresql_where=is_running)
+Index("runs_parent", runs.c.parent_run_id, sqlite_where=_has_parent)
+Index("runs_running", runs.c.lease_id, sqlite_where=is_running)
 
 # One for each process that has something open: it counts `beats` while it lives. `machine`, `pid` and `started` let
 # a process on the same machine see at once that it is gone.
@@ -207,7 +205,6 @@ Index(
     tags.c.name,
     tags.c.history_id,
     sqlite_where=_of_history,
-    postgresql_where=_of_history,
 )
 
 append_keys = Table(

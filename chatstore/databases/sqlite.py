@@ -39,6 +39,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
         self.path = path
+        self.wal = sqlite_file.wal_of(path)
         self._busy_timeout = busy_timeout
         self.identity = sqlite_file.prepare(path, create=create)
         self.readers = _engine(path, _READ_PRAGMAS)

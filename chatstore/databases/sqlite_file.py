@@ -92,9 +92,14 @@ def _check_file(path: Path) -> None:
 
 @contextmanager
 def _inspecting(path: Path) -> Iterator[Connection]:
-    """A read-only connection: it neither writes a foreign database nor takes in a log that was left beside it."""
+    """A read-only connection: it neither writes a foreign database nor takes in a log that was left beside it.
+
+    Where there is no log, the file is all there is and is opened as such: even a read-only connection would leave an
+    empty log beside it.
+    """
     _check_file(path)
-    uri = f"file:{quote(str(path))}?mode=ro"
+    mode = "mode=ro" if _has_content(wal_of(path)) else "immutable=1"
+    uri = f"file:{quote(str(path))}?{mode}"
     engine = create_engine(
         "sqlite+pysqlite://",
         creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10),
@@ -125,13 +130,25 @@ def _format(conn: Connection, path: Path) -> int:
     return int(conn.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
+def wal_of(path: Path) -> Path:
+    """Where SQLite keeps the write-ahead log of a file."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _create(path: Path) -> None:
     """Makes a whole store beside the path, then links it there: no other process ever sees half of one.
 
     Whoever loses the race to link finds the winner's store, and uses that.
     """
-    for left in (path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-journal")):
-        if left.exists():
+    for left in (wal_of(path), path.with_name(f"{path.name}-journal")):
+        if _has_content(left):
             raise OpenError(f"{left} is left of a store that is gone; restore {path.name}, or move it away")
     try:
         # A private directory gives the file its mode 0600 before there is anything in it to read.

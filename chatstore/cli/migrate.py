@@ -1,0 +1,30 @@
+"""`chatstore migrate`: brings a store to the newest format."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from chatstore.cli.options import DEFAULT_STORE, StoreOption
+from chatstore.cli.output import Output
+from chatstore.cli.safe import one_line
+
+
+def migrate_command(
+    path: Annotated[
+        str | None, typer.Argument(metavar="PATH", help="The store. [default: that of --store]", show_default=False)
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Brings a store that an older chatstore wrote to the newest format, wholly or not at all.
+
+    No process may have it open. There is no way back but a backup: make one first.
+    """
+    from chatstore.migrate import migrate  # loads Alembic, which no other command should wait for
+
+    location = store if path is None else path
+    old, new = migrate(location)
+    done = f"has format {new}, the newest; nothing to do" if old == new else f"migrated from format {old} to {new}"
+    Output().text(Text(one_line(f"{location}: {done}")))

@@ -1,0 +1,70 @@
+"""How commands end: messages for people on standard error, and exit codes that mean something."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any, Final, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from chatstore.cli.safe import one_line
+from chatstore.errors import ChatStoreError, InvalidInput
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+_SIGPIPE: Final = 13
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 done; 1 the store or the system refused; 2 wrong usage or input;"
+    " 130, 143 and 141 stopped by Ctrl-C, by SIGTERM, and by the end of a pipe's reader."
+)
+
+
+class Commands(TyperGroup):
+    """A group of commands whose errors end in one line and an exit code, not in a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _discard_output()
+            raise typer.Exit(_by_signal(_SIGPIPE)) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(_by_signal(signal.SIGINT)) from None
+        except InvalidInput as error:
+            fail(str(error), WRONG_USAGE)
+        except ChatStoreError as error:
+            fail(str(error))
+        except OSError as error:
+            fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+
+
+def note(message: str) -> None:
+    """One line for the person, beside the output."""
+    print(one_line(message), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def fail(message: str, exit_code: int = FAILED) -> NoReturn:
+    """Ends the command with an error."""
+    note(f"error: {message}")
+    raise typer.Exit(exit_code)
+
+
+def ended_by(number: int) -> NoReturn:
+    """Ends the command as a shell counts the end by a signal."""
+    raise typer.Exit(_by_signal(number))
+
+
+def _by_signal(number: int) -> int:
+    return 128 + number
+
+
+def _discard_output() -> None:
+    """Sends what is still buffered nowhere; or else the interpreter tries to write it once more as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

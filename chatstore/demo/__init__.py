@@ -1,0 +1,1 @@
+"""The demo: an agent in one process, followed from another."""

@@ -1,0 +1,1 @@
+"""Other people's forms of a conversation, to and from blocks: pure functions, no I/O."""

@@ -1,0 +1,157 @@
+"""The first tables."""
+
+from alembic import op
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+revision = "0001"
+down_revision = None
+
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Makes everything: a store of format 0 has no tables."""
+    _store()
+    _histories()
+    _blocks()
+    _changes()
+    _tags()
+    _append_keys()
+    _blobs()
+
+
+def _store() -> None:
+    op.create_table(
+        "store_info",
+        Column("name", Text, primary_key=True),
+        Column("value", Text, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+def _histories() -> None:
+    op.create_table(
+        "histories",
+        Column("id", _Id, primary_key=True),
+        Column("context_id", Text, nullable=False),
+        Column("context_keys", Text),
+        Column("tags", Text),
+        Column("head", BigInteger, nullable=False),
+        Column("count", BigInteger, nullable=False),
+        Column("last_user", BigInteger),
+        Column("created_at", BigInteger, nullable=False),
+        Column("updated_at", BigInteger, nullable=False),
+        UniqueConstraint("context_id"),
+    )
+    op.create_table(
+        "context_keys",
+        Column("name", Text, nullable=False),
+        Column("value", Text, nullable=False),
+        Column("history_id", _Id, nullable=False),
+        PrimaryKeyConstraint("name", "value", "history_id"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _blocks() -> None:
+    op.create_table(
+        "blocks",
+        Column("history_id", _Id, nullable=False),
+        Column("index", BigInteger, nullable=False),
+        Column("id", LargeBinary(16), nullable=False),
+        Column("type", Text, nullable=False),
+        Column("role", Text),
+        Column("author", Text),
+        Column("run_id", Text),
+        Column("parent_id", LargeBinary(16)),
+        Column("text", Text, nullable=False),
+        Column("data", Text),
+        Column("parts", Text),
+        Column("tags", Text),
+        Column("internal", Boolean, nullable=False),
+        Column("views", SmallInteger, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("usage", Text),
+        Column("sequence", BigInteger, nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+        Column("updated_at", BigInteger, nullable=False),
+        PrimaryKeyConstraint("history_id", "index"),
+    )
+    op.create_index("blocks_id", "blocks", ["history_id", "id"], unique=True)
+    _partial_index("blocks_transcript", "blocks", ["history_id", "index"], "views & 1 = 1")
+    _partial_index("blocks_prompt", "blocks", ["history_id", "index"], "views & 2 = 2")
+    op.create_index("blocks_type", "blocks", ["history_id", "type", "index"])
+    op.create_index("blocks_role", "blocks", ["history_id", "role", "index"])
+    _partial_index("blocks_author", "blocks", ["history_id", "author", "index"], "author IS NOT NULL")
+    _partial_index("blocks_run_id", "blocks", ["history_id", "run_id", "index"], "run_id IS NOT NULL")
+    _partial_index("blocks_state", "blocks", ["history_id", "state", "index"], "state <> 'closed'")
+
+
+def _changes() -> None:
+    op.create_table(
+        "changes",
+        Column("id", _Id, primary_key=True),
+        Column("history_id", _Id, nullable=False),
+        Column("sequence", BigInteger, nullable=False),
+        Column("type", SmallInteger, nullable=False),
+        Column("block_index", BigInteger),
+    )
+    op.create_index("changes_sequence", "changes", ["history_id", "sequence"], unique=True)
+
+
+def _tags() -> None:
+    op.create_table(
+        "tags",
+        Column("history_id", _Id, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("block_index", BigInteger, nullable=False),
+        PrimaryKeyConstraint("history_id", "kind", "name", "block_index"),
+        sqlite_with_rowid=False,
+    )
+    _partial_index("tags_history", "tags", ["kind", "name", "history_id"], "block_index = -1")
+
+
+def _append_keys() -> None:
+    op.create_table(
+        "append_keys",
+        Column("history_id", _Id, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("digest", LargeBinary(16), nullable=False),
+        Column("first_index", BigInteger, nullable=False),
+        Column("count", BigInteger, nullable=False),
+        PrimaryKeyConstraint("history_id", "key"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _blobs() -> None:
+    op.create_table(
+        "blobs",
+        Column("digest", LargeBinary(32), primary_key=True),
+        Column("content", LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "block_blobs",
+        Column("history_id", _Id, nullable=False),
+        Column("block_index", BigInteger, nullable=False),
+        Column("digest", LargeBinary(32), nullable=False),
+        PrimaryKeyConstraint("history_id", "block_index", "digest"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("block_blobs_digest", "block_blobs", ["digest"])
+
+
+def _partial_index(name: str, table: str, columns: list[str], condition: str) -> None:
+    op.create_index(name, table, columns, sqlite_where=text(condition), postgresql_where=text(condition))

@@ -1,0 +1,156 @@
+"""`chatstore` itself: which store it means, and how every mistake ends."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_process import COMMAND, DEADLINE, Process
+from typer.testing import Result
+
+import chatstore
+from chatstore import BlockDraft, ChatStore
+
+Run = Callable[..., Result]
+READING = [("show", "c"), ("tail", "c"), ("ls",), ("info",)]
+
+
+def test_it_says_its_version(run: Run) -> None:
+    assert run("--version").stdout == f"chatstore {chatstore.__version__}\n"
+
+
+def test_help_names_every_command_and_exit_code(run: Run) -> None:
+    text = run("--help").stdout
+    for word in ("tail", "show", "ls", "append", "info", "import", "export", "migrate", "demo", "130", "143", "141"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("before", "variable", "after", "meant"),
+    [
+        (None, None, None, "chatstore.db"),
+        (None, "variable.db", None, "variable.db"),
+        ("before.db", "variable.db", None, "before.db"),
+        (None, "variable.db", "after.db", "after.db"),
+        ("before.db", "variable.db", "after.db", "after.db"),
+    ],
+)
+def test_the_store_is_the_one_said_last_and_loudest(
+    run: Run, path: Path, before: str | None, variable: str | None, after: str | None, meant: str
+) -> None:
+    early, late = (["--store", said] if said else [] for said in (before, after))
+    environment = {"CHATSTORE_STORE": variable} if variable else {}
+    assert run(*early, "append", "c", "hello", *late, env=environment).exit_code == 0
+    assert [file.name for file in path.parent.glob("*.db")] == [meant]
+
+
+@pytest.mark.parametrize("command", READING)
+def test_reading_does_not_make_a_store(run: Run, path: Path, command: tuple[str, ...]) -> None:
+    result = run(*command)
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert result.stderr == f"error: there is no store at {path}\n"
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [*READING, ("append", "c", "hello")])
+@pytest.mark.parametrize("kind", ["directory", "text", "empty", "foreign"])
+def test_what_is_not_a_store_is_refused_and_left_alone(
+    run: Run, path: Path, command: tuple[str, ...], kind: str
+) -> None:
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "foreign":
+        with sqlite3.connect(path) as conn:
+            conn.execute("CREATE TABLE theirs (x)")
+        conn.close()
+    else:
+        path.write_text("" if kind == "empty" else "just text, and enough of it to have a header" * 10)
+    before = None if kind == "directory" else path.read_bytes()
+    result = run(*command)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert before is None or path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("show",),
+        ("tail", ""),
+        ("show", "c" * 1001),
+        ("show", "c", "--key", "a=b"),
+        ("show", "--key", "novalue"),
+        ("show", "--key", "a=b", "--key", "a=c"),
+        ("show", "c", "--kind", "gossip"),
+        ("show", "c", "--last", "-1"),
+        ("show", "c", "--last", "many"),
+        ("tail", "c", "--after", "nonsense"),
+        ("tail", "c", "--after", "000000000000-000000000000-000000000001"),
+        ("tail", "c", "--type", ""),
+        ("ls", "--key", "=x"),
+        ("ls", "--tag", "nocolon"),
+        ("append", "c", "x", "--tag", ":"),
+        ("append", "c", "x", "--type", "Not A Type"),
+        ("append", "--key", "a=b", "one", "two"),
+        ("append", "c", "x", "--role", ""),
+        ("tail", "c", "--store", "postgresql://host/db"),
+        ("tail", "c", "-f", "--store", ""),
+        ("nonsense",),
+        ("show", "c", "--nonsense"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_no_traceback(store: ChatStore, run: Run, command: tuple[str, ...]) -> None:
+    store.history("c").append_user_message("x")
+    result = run(*command)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == "" and "rror" in result.stderr and "Traceback" not in result.stderr
+    assert isinstance(result.exception, SystemExit)
+    assert store.history("c").count() == 1 and len(store.contexts()) == 1
+
+
+@pytest.mark.parametrize("command", ["show", "tail"])
+def test_a_context_that_does_not_exist_is_an_error_that_names_it(store: ChatStore, run: Run, command: str) -> None:
+    result = run(command, "typo")
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert "'typo'" in result.stderr and "resume" not in result.stderr
+    assert store.contexts() == []
+
+
+@pytest.mark.parametrize("command", [["show", "c"], ["tail", "c"], ["ls"]])
+def test_a_reader_that_leaves_ends_a_command_quietly(store: ChatStore, command: list[str]) -> None:
+    store.history("c").append([BlockDraft(role="user", text="x" * 1000) for _ in range(500)])
+    for number in range(500):
+        store.history(f"{number}" + "x" * 500).append_user_message("x")
+    arguments = [*COMMAND, *command, "--store", str(store.path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(DEADLINE)) == (b"", 141)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_the_output_is_an_error_of_one_line(store: ChatStore) -> None:
+    store.history("c").append_user_message("x")
+    with Path("/dev/full").open("wb") as full:
+        command = [*COMMAND, "show", "c", "--store", str(store.path)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=DEADLINE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_narrow_output_encoding_loses_no_block(store: ChatStore, encoding: str) -> None:
+    store.history("c").append_user_message("日本語")
+    for options, expected in (["--json"], rb'"text":"\u65e5\u672c\u8a9e"'), ([], rb"\u65e5\u672c\u8a9e"):
+        command = [*COMMAND, "show", "c", *options, "--store", str(store.path)]
+        environment = {"PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=DEADLINE, check=True)
+        assert expected in done.stdout
+
+
+def test_an_argument_that_is_not_utf8_is_refused(start: Callable[..., Process]) -> None:
+    process = start("append", "c", b"caf\xe9")
+    assert process.wait() == 2
+    assert process.rest("err")[0].startswith("error: text has a lone surrogate")

@@ -1,0 +1,168 @@
+"""Which module may import which: downward only, a dialect in one place, the faces through the public package."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "chatstore"
+
+LAYERS = (
+    ("errors",),
+    ("cursor", "checks", "ids"),
+    ("model",),
+    ("changes", "kinds"),
+    ("schema",),
+    ("operations",),
+    ("databases",),
+    ("writing", "live"),
+    ("core", "requests"),
+    ("history", "async_history"),
+    ("store", "async_store"),
+    ("migrate", "chatstore"),
+    ("formats", "demo", "testing"),
+    ("cli",),
+)
+"""From the bottom up. Within a layer a folder imports only itself; `chatstore` is the public package."""
+
+LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+
+FACES = {*LAYERS[-1], *LAYERS[-2]}
+
+PUBLIC_MODULES = {
+    *("errors", "model", "changes", "kinds", "cursor"),
+    *("history", "async_history", "store", "async_store", "live.subscription"),
+    "migrate",
+}
+"""They define what the public package gives; `migrate` is public by itself, as the package does not load Alembic."""
+
+BENEATH_THE_FACES = {
+    ("cli.append", "writing.drafts"): "makes the draft of a type and role given as words",
+    ("cli.info", "databases.sqlite_file"): "prints the format of the file",
+    ("cli.show", "requests"): "the type of the filters",
+    ("cli.tail", "databases"): "finds the file that a URL means",
+    ("cli.tail", "live.wakers.files"): "waits for a file that is not there yet",
+    ("cli.transfer", "checks"): "fills batches to their limit",
+    ("formats.openai_chat", "checks"): "refuses a file's line before anything of the file is written",
+    ("formats.openai_chat", "writing.drafts"): "makes drafts as the named appends do",
+    ("formats.openai_parts", "checks"): "knows the longest name",
+}
+"""What else the faces import, and why."""
+
+DIALECTS = ("sqlite", "aiosqlite", "postgres", "psycopg")
+
+KNOW_DIALECTS = {
+    "databases": "what they are for",
+    "schema": "options of a table or index carry the dialect's name",
+    "live.hub": "typed with the only database there is",
+    "writing.committer": "typed with the only database there is",
+    "cli.info": "prints the version of SQLite",
+}
+
+
+def modules() -> dict[str, Path]:
+    return {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room(module: str) -> str:
+    """The module or folder directly in the package."""
+    return module.split(".")[1] if "." in module else module
+
+
+MODULES = modules()
+
+
+def imports(module: str, left_out: Callable[[ast.AST], bool]) -> Iterator[tuple[str, int]]:
+    """The package's modules that one imports, with the line."""
+    tree = ast.parse(MODULES[module].read_text())
+    skipped = {id(node) for branch in ast.walk(tree) if left_out(branch) for node in ast.walk(branch)}
+    for node in ast.walk(tree):
+        if id(node) not in skipped:
+            yield from ((imported, node.lineno) for imported in imported_by(node) if imported in MODULES)
+
+
+def imported_by(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import(names=aliases):
+            return [alias.name for alias in aliases]
+        case ast.ImportFrom(module=str(source), names=aliases):
+            inner = [f"{source}.{alias.name}" for alias in aliases]
+            return sorted({name if name in MODULES else source for name in inner})
+    return []
+
+
+def for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def for_types_or_later(node: ast.AST) -> bool:
+    return for_types(node) or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+IMPORTS = [(module, imported, line) for module in MODULES for imported, line in imports(module, for_types)]
+
+
+def test_every_module_has_its_layer() -> None:
+    assert {room(module) for module in MODULES} <= LEVELS.keys()
+
+
+def test_imports_go_downward_only() -> None:
+    upward = [
+        f"{module}:{line} imports {imported}"
+        for module, imported, line in IMPORTS
+        if room(module) != room(imported) and LEVELS[room(module)] <= LEVELS[room(imported)]
+    ]
+    assert not upward
+
+
+def test_modules_do_not_load_each_other_in_a_circle() -> None:
+    graph = {module: {name for name, _ in imports(module, for_types_or_later)} for module in MODULES}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_the_faces_use_the_public_package_with_few_exceptions() -> None:
+    beneath = {
+        (inside(module), inside(imported))
+        for module, imported, _ in IMPORTS
+        if room(module) in FACES and not is_public(imported)
+    }
+    assert beneath == BENEATH_THE_FACES.keys()
+
+
+def is_public(module: str) -> bool:
+    return module == "chatstore" or room(module) in FACES or inside(module) in PUBLIC_MODULES
+
+
+def inside(module: str) -> str:
+    return module.removeprefix("chatstore.")
+
+
+def test_only_databases_name_a_dialect() -> None:
+    ignorant = [module for module in MODULES if not {room(module), inside(module)} & KNOW_DIALECTS.keys()]
+    found = [(module, name, line) for module in ignorant for name, line in names(module)]
+    assert not [f"{module}:{line} {name!r}" for module, name, line in found if name.lower().startswith(DIALECTS)]
+
+
+def names(module: str) -> Iterator[tuple[str, int]]:
+    """Names, attributes, imported modules and whole strings of the code."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+                yield name, node.lineno
+            case ast.Import(names=aliases):
+                yield from ((part, node.lineno) for alias in aliases for part in alias.name.split("."))
+            case ast.ImportFrom(module=str(source), names=aliases):
+                yield from ((part, node.lineno) for part in (*source.split("."), *(alias.name for alias in aliases)))
+
+
+def test_the_package_loads_no_library_that_only_a_face_or_a_migration_needs() -> None:
+    code = "import sys, chatstore; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert not {"alembic", "typer", "rich", "pytest"} & set(run.stdout.split())

@@ -1,0 +1,62 @@
+"""The README is true: its Python runs, its commands exist, and what it shows first is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from chatstore.cli import app
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SET_UP = ("pip install . && chatstore demo", "pip install -e '.[dev]' && pytest")
+
+PYTHON = [
+    (README[: block.start()].count("\n") + 2, block[2]) for block in BLOCKS.finditer(README) if block[1] == "python"
+]
+SHELL = [line for language, text in BLOCKS.findall(README) if language == "sh" for line in text.splitlines()]
+INLINE = re.findall(r"`(chatstore [a-z][^`]*)`", README)
+COMMANDS = [
+    part.strip() for line in [*SHELL, *INLINE] for part in line.split("&&") if part.strip().startswith("chatstore ")
+]
+GROUP = typer.main.get_command(app)
+assert isinstance(GROUP, TyperGroup)
+
+
+def test_every_python_block_runs_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "readme"}
+    for line, code in PYTHON:
+        exec(compile("\n" * (line - 1) + code, "README.md", "exec"), names)
+    assert len(PYTHON) > 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_its_options_exist(command: str) -> None:
+    _, name, *arguments = shlex.split(command)
+    with typer.Context(GROUP, info_name="chatstore") as context:
+        found = GROUP.get_command(context, name)
+        assert found is not None, f"there is no command {name}"
+        found.make_context(name, arguments, parent=context)
+
+
+def test_every_command_has_an_example() -> None:
+    shown = {shlex.split(command)[1] for command in INLINE}
+    assert set(GROUP.commands) == shown
+
+
+def test_the_first_screen_has_the_two_commands_and_the_code() -> None:
+    first = "\n".join(README.splitlines()[:45])
+    assert all(f"\n{command}\n" in first for command in SET_UP)
+    assert PYTHON[0][1] in first
+    assert len(PYTHON[0][1].splitlines()) <= 15
+    assert "What is guaranteed:" in first
+
+
+def test_it_stays_short() -> None:
+    assert len(README.splitlines()) < 200
