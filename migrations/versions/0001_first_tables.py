@@ -26,6 +26,7 @@ def upgrade() -> None:
     _histories()
     _blocks()
     _changes()
+    _runs()
     _tags()
     _append_keys()
     _blobs()
@@ -86,6 +87,8 @@ def _blocks() -> None:
         Column("sequence", BigInteger, nullable=False),
         Column("created_at", BigInteger, nullable=False),
         Column("updated_at", BigInteger, nullable=False),
+        Column("lease_id", _Id),
+        Column("pieces_until", BigInteger),
         PrimaryKeyConstraint("history_id", "index"),
     )
     op.create_index("blocks_id", "blocks", ["history_id", "id"], unique=True)
@@ -96,6 +99,8 @@ def _blocks() -> None:
     _partial_index("blocks_author", "blocks", ["history_id", "author", "index"], "author IS NOT NULL")
     _partial_index("blocks_run_id", "blocks", ["history_id", "run_id", "index"], "run_id IS NOT NULL")
     _partial_index("blocks_state", "blocks", ["history_id", "state", "index"], "state <> 'closed'")
+    _partial_index("blocks_lease", "blocks", ["lease_id"], "state = 'open'")
+    _partial_index("blocks_pieces", "blocks", ["updated_at"], "pieces_until IS NOT NULL")
 
 
 def _changes() -> None:
@@ -106,8 +111,41 @@ def _changes() -> None:
         Column("sequence", BigInteger, nullable=False),
         Column("type", SmallInteger, nullable=False),
         Column("block_index", BigInteger),
+        Column("offset", BigInteger),
+        Column("text", Text),
     )
     op.create_index("changes_sequence", "changes", ["history_id", "sequence"], unique=True)
+
+
+def _runs() -> None:
+    op.create_table(
+        "runs",
+        Column("history_id", _Id, nullable=False),
+        Column("id", Text, nullable=False),
+        Column("parent_run_id", Text),
+        Column("state", Text, nullable=False),
+        Column("error", Text),
+        Column("traceback", Text),
+        Column("usage", Text),
+        Column("started_at", BigInteger, nullable=False),
+        Column("ended_at", BigInteger),
+        Column("sequence", BigInteger, nullable=False),
+        Column("lease_id", _Id),
+        PrimaryKeyConstraint("history_id", "id"),
+    )
+    op.create_index("runs_id", "runs", ["id"], unique=True)
+    op.create_index("runs_sequence", "runs", ["history_id", "sequence"])
+    _partial_index("runs_parent", "runs", ["parent_run_id"], "parent_run_id IS NOT NULL")
+    _partial_index("runs_running", "runs", ["lease_id"], "state = 'running'")
+    op.create_table(
+        "leases",
+        Column("id", _Id, primary_key=True),
+        Column("machine", Text, nullable=False),
+        Column("pid", BigInteger, nullable=False),
+        Column("started", BigInteger, nullable=False),
+        Column("seconds", BigInteger, nullable=False),
+        Column("beats", BigInteger, nullable=False),
+    )
 
 
 def _tags() -> None:
