@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import chatstore
-from chatstore.cli import append, demo, info, ls, migrate, show, tail, transfer
+from chatstore.cli import append, demo, info, ls, migrate, runs, show, tail, transfer
 from chatstore.cli.options import DEFAULT_STORE, STORE_VARIABLE
 from chatstore.cli.running import EXIT_CODES, Commands
 
@@ -56,6 +56,8 @@ def _options(
 
 app.command("tail")(tail.tail_command)
 app.command("show")(show.show_command)
+app.command("runs")(runs.runs_command)
+app.command("cancel")(runs.cancel_command)
 app.command("ls")(ls.ls_command)
 app.command("append")(append.append_command)
 app.command("info")(info.info_command)

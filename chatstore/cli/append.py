@@ -23,7 +23,9 @@ TextArgument = Annotated[
 ]
 RoleOption = Annotated[
     str | None,
-    typer.Option("--role", metavar="ROLE", help="user, assistant, system, ... [default: user, for a message]"),
+    typer.Option(
+        "--role", metavar="ROLE", help="user, assistant, system, ...; a message is the user's unless it says so."
+    ),
 ]
 BlockTypeOption = Annotated[
     str, typer.Option("--type", metavar="TYPE", help="message, status, reasoning, error, or a name of yours.")

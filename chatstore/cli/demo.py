@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 from statistics import median
@@ -18,7 +19,18 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from chatstore.changes import Change
+from chatstore import collect
+from chatstore.changes import (
+    BlockAdded,
+    BlockChange,
+    BlockClosed,
+    Change,
+    RunChange,
+    RunEnded,
+    RunStarted,
+    TextAppended,
+)
+from chatstore.cli.growing import GrowingText
 from chatstore.cli.output import Output
 from chatstore.cli.render import compact_call, style_of, tag_text
 from chatstore.cli.running import ended_by, note
@@ -31,21 +43,28 @@ from chatstore.model import Block
 from chatstore.store import ChatStore
 
 PYTHON = """\
-from chatstore import ChatStore
+from chatstore import BlockAdded, ChatStore, TextAppended
 
 # In one process: follow. It ends after 30 seconds without a change.
 with ChatStore("chat.db") as store:
     for change in store.history("demo").subscribe(timeout=30):
-        print(change.cursor, change.block.type, change.block.text)
+        match change:
+            case BlockAdded():
+                print("\\n", change.cursor, change.type, change.block.text, end=" ")
+            case TextAppended():
+                print(change.text, end="", flush=True)
 
 # In another: write.
 with ChatStore("chat.db") as store:
     history = store.history("demo")
-    history.append_user_message("Which file is the largest?")
-    history.append_status_message("Counting lines")
-    call = history.append_function_call("largest_files", {"count": 1})
-    history.append_function_result("core.py: 102 lines", call=call)
-    history.append_assistant_message("core.py is, with 102 lines.")
+    with history.run():
+        history.append_user_message("Which file is the largest?")
+        history.append_status_message("Counting lines")
+        call = history.append_function_call("largest_files", {"count": 1})
+        history.append_function_result("core.py: 102 lines", call=call)
+        with history.open_message() as answer:
+            for token in ("core.py ", "is, ", "with ", "102 ", "lines."):
+                answer.write(token)
 
 # In any: read by purpose.
 with ChatStore("chat.db") as store:
@@ -102,7 +121,7 @@ def _show(output: Output, stop: StopSignals, store: ChatStore, directory: str, *
             ended_by(stop.received)
         agent.check()
     _check(history, changes)
-    _summarise(output, delays)
+    _summarise(output, delays, changes)
     _side_by_side(output, history)
     _heading(output, "\nThe same in Python")
     output.text(Syntax("", "python", theme="ansi_dark").highlight(PYTHON.rstrip()))
@@ -120,27 +139,65 @@ def _introduce(output: Output, path: Path, agent: int, directory: str) -> None:
 
 
 def _follow(output: Output, changes: Iterator[Change]) -> tuple[list[float], list[Change]]:
-    """Prints each change when it comes; how many seconds after its block's time stamp that was, and the changes."""
-    delays, seen = [], []
+    """Prints each change when it comes. The changes, and of those with a time stamp the seconds since then."""
+    delays: list[float] = []
+    seen: list[Change] = []
+    text = GrowingText()
     for change in changes:
-        delays.append(time.time() - change.block.created_at.timestamp())
         seen.append(change)
+        if isinstance(change, TextAppended):
+            output.write(text.add(change.text, output.width))
+            continue
+        output.write(text.end(output.width))
+        text = GrowingText()
+        delays.append(time.time() - _time_of(change).timestamp())
         line = Text(f"{1000 * delays[-1]:8.1f} ms  …{change.cursor[-6:]}  ", "dim")
-        output.text(_fitted(Text.assemble(line, _line(change.block)), output.width))
+        output.text(_fitted(Text.assemble(line, _change_line(change)), output.width))
     return delays, seen
+
+
+def _time_of(change: BlockChange | RunChange) -> datetime:
+    if isinstance(change, (RunStarted, RunEnded)):
+        return change.run.ended_at or change.run.started_at
+    return change.block.created_at if isinstance(change, BlockAdded) else change.block.updated_at
+
+
+def _change_line(change: BlockChange | RunChange) -> Text:
+    match change:
+        case RunStarted():
+            return _run_line("started")
+        case RunEnded():
+            return _run_line(change.run.state)
+        case BlockClosed():
+            return Text.assemble(
+                _index(change.block), " ", _label(change.block), f" complete: {len(change.block.text)} characters"
+            )
+        case _:
+            return _line(change.block)
+
+
+def _run_line(words: str) -> Text:
+    return Text.assemble("    ", ("run", "bold blue"), f"       {words}")
 
 
 def _check(history: History, changes: Sequence[Change]) -> None:
     """Raises AgentFailed unless the subscription gave every block once, in order, and resumes at every cursor."""
-    if [change.index for change in changes] != list(range(history.count())):
+    added = [change.index for change in changes if isinstance(change, BlockAdded)]
+    blocks = history.get_messages()
+    if added != list(range(len(blocks))) or collect(changes) != blocks:
         raise AgentFailed("what was followed is not what was stored")
     for place, change in enumerate(changes, 1):
-        if list(history.subscribe(after=change.cursor, follow=False)) != changes[place:]:
+        rest = history.subscribe(after=change.cursor, follow=False)
+        if collect([*changes[:place], *rest]) != blocks:
             raise AgentFailed(f"resuming at {change.cursor} did not give the rest")
 
 
-def _summarise(output: Output, delays: Sequence[float]) -> None:
-    _say(output, f"\n{len(delays)} changes: in order, none missing, none twice.")
+def _summarise(output: Output, delays: Sequence[float], changes: Sequence[Change]) -> None:
+    pieces = len(changes) - len(delays)
+    _say(
+        output,
+        f"\n{len(changes)} changes, {pieces} of them pieces of growing text: in order, none missing, none twice.",
+    )
     _say(output, "Resumed at the cursor of each: it gave exactly the rest.")
     _say(
         output,

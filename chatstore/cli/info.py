@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 
 from rich.text import Text
 
 import chatstore
 from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from chatstore.cli.output import Output
-from chatstore.cli.reading import open_to_read
+from chatstore.cli.reading import all_contexts, open_to_read
 from chatstore.cli.safe import one_line
 from chatstore.databases.sqlite_file import format_of
-from chatstore.model import Context
 from chatstore.store import ChatStore
-
-PAGE = 1_000
 
 
 def info_command(as_json: JsonOption = False, store: StoreOption = DEFAULT_STORE) -> None:
@@ -34,7 +30,7 @@ def info_command(as_json: JsonOption = False, store: StoreOption = DEFAULT_STORE
 
 def _facts(store: ChatStore) -> dict[str, str | int]:
     contexts = blocks = 0
-    for context in _contexts(store):
+    for context in all_contexts(store):
         contexts += 1
         blocks += context.count
     return {
@@ -47,13 +43,6 @@ def _facts(store: ChatStore) -> dict[str, str | int]:
         "sqlite": sqlite3.sqlite_version,
         "chatstore": chatstore.__version__,
     }
-
-
-def _contexts(store: ChatStore) -> Iterator[Context]:
-    page = store.contexts(limit=PAGE)
-    while page:
-        yield from page
-        page = store.contexts(after=page[-1].context_id, limit=PAGE)
 
 
 def _size(store: ChatStore) -> int:

@@ -25,31 +25,27 @@ class Output:
         """Columns to fit into; None: lines may be of any length."""
         return self._console.width if self._console.is_terminal else None
 
-    def text(self, text: Text) -> None:
+    def text(self, text: Text, *, end: str = "\n") -> None:
         """Prints text, which is fitted and safe already."""
-        self._write(self._rendered(text) if self._console.is_terminal else f"{text.plain}\n")
+        self.write((self._rendered(text) if self._console.is_terminal else text.plain) + end)
 
     def line(self, line: str) -> None:
         """Prints one line without colours."""
-        self._write(f"{line}\n")
+        self.write(f"{line}\n")
 
     def show(self, renderable: RenderableType) -> None:
         """Prints a table or the like, in a terminal's width."""
         with self._console.capture() as capture:
             self._console.print(renderable)
-        self._write(capture.get())
+        self.write(capture.get())
 
     def json(self, value: Any) -> None:
         """Prints a value as one line of JSON."""
         utf8 = codecs.lookup(self._encoding).name == "utf-8"
-        self._write(f"{json_line(value, ascii_only=not utf8)}\n")
+        self.write(f"{json_line(value, ascii_only=not utf8)}\n")
 
-    def _rendered(self, text: Text) -> str:
-        with self._console.capture() as capture:
-            self._console.print(text, soft_wrap=True)
-        return capture.get()
-
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
+        """Prints text as it is, and flushes it."""
         # Not by way of the text layer: under PYTHONUNBUFFERED it drops the rest when a signal cuts a write short.
         stream, rest = sys.stdout.buffer, memoryview(text.encode(self._encoding, "backslashreplace"))
         while rest:
@@ -58,3 +54,8 @@ class Output:
                 raise BlockingIOError(errno.EAGAIN, "standard output does not wait for its reader")
             rest = rest[written:]
         stream.flush()
+
+    def _rendered(self, text: Text) -> str:
+        with self._console.capture() as capture:
+            self._console.print(text, soft_wrap=True, end="")
+        return capture.get()

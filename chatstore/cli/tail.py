@@ -1,12 +1,16 @@
-"""`chatstore tail`: the changes of one context, as they come."""
+"""`chatstore tail`: the changes of one context, or of all, as they come."""
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Annotated, Final
+
+import typer
 
 from chatstore.changes import Change
 from chatstore.cli.options import (
@@ -17,60 +21,55 @@ from chatstore.cli.options import (
     FollowOption,
     FullOption,
     JsonOption,
-    KeyOption,
     KindOption,
     StoreOption,
     TypeOption,
+    context_keys,
     context_of,
     shown_context,
 )
 from chatstore.cli.output import Output
+from chatstore.cli.printing import ChangePrinter, JsonPrinter, Printer
 from chatstore.cli.reading import existing_history, is_new, open_to_read
-from chatstore.cli.render import Renderer
 from chatstore.cli.running import ended_by, note
-from chatstore.cli.safe import shell_word
 from chatstore.cli.stopping import StopSignals
+from chatstore.cli.tail_request import Request, printed_before
 from chatstore.databases import locate
-from chatstore.history import History
+from chatstore.errors import InvalidInput
 from chatstore.live.wakers.files import wait_for_file
 from chatstore.store import ChatStore
 
+PAUSE: Final = 0.5
+"""Seconds for which text is gathered while several blocks grow at once, so that each goes on by about a line."""
+_BATCH: Final = 1_000
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What `tail` was asked for; it writes itself as the command that goes on from a cursor."""
-
-    context: str | dict[str, str]
-    store: str = DEFAULT_STORE
-    follow: bool = False
-    after: str | None = None
-    kind: str = "trace"
-    types: tuple[str, ...] = ()
-    authors: tuple[str, ...] = ()
-    json: bool = False
-    full: bool = False
-
-    def resumed(self, cursor: str) -> str:
-        """The command line that shows what comes behind the cursor, to be pasted into a shell."""
-        named, keys = ([self.context], {}) if isinstance(self.context, str) else ([], self.context)
-        options = [
-            *_repeated("--key", (f"{name}={value}" for name, value in keys.items())),
-            *_repeated("--store", () if self.store == DEFAULT_STORE else (self.store,)),
-            *(flag for flag, given in (("-f", self.follow), ("--json", self.json), ("--full", self.full)) if given),
-            *_repeated("--kind", () if self.kind == "trace" else (self.kind,)),
-            *_repeated("--type", self.types),
-            *_repeated("--author", self.authors),
-            "--after",
-            cursor,
-        ]
-        dashed = any(name.startswith("-") for name in named)
-        words = [*options, "--", *named] if dashed else [*named, *options]
-        return " ".join(map(shell_word, ("chatstore", "tail", *words)))
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        metavar="NAME=VALUE",
+        help="A context key; repeat it for each, in place of CONTEXT. With --all: only contexts that have it.",
+    ),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All contexts of the store, also those to come.")]
+RunOption = Annotated[
+    str | None, typer.Option("--run", metavar="RUN", help="Only this run; follows it, and ends when it ends.")
+]
+PrintedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--printed",
+        metavar="BLOCK=CHARACTERS",
+        help="How much of a growing block was printed before; the command to resume with says it.",
+    ),
+]
 
 
 def tail_command(
     context: ContextArgument = None,
     key: KeyOption = None,
+    all: AllOption = False,
+    run: RunOption = None,
     follow: FollowOption = False,
     after: AfterOption = None,
     kind: KindOption = "trace",
@@ -78,25 +77,44 @@ def tail_command(
     author: AuthorOption = None,
     as_json: JsonOption = False,
     full: FullOption = False,
+    printed: PrintedOption = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Prints the changes of a context, and with -f follows what comes.
+    """Prints the changes of a context, and with -f follows what comes. Text that grows is printed as it does.
 
     It starts at the beginning, or behind the cursor that --after gives. When it ends, on Ctrl-C too, it prints on
     standard error the command that goes on behind the last change printed: nothing is missed by that, and nothing
     printed twice.
     """
     request = Request(
-        context_of(context, key), store, follow, after, kind, tuple(type or ()), tuple(author or ()), as_json, full
+        context=_named(context, key, run) if all else context_of(context, key),
+        all=all,
+        store=store,
+        follow=follow,
+        after=after,
+        kind=kind,
+        types=tuple(type or ()),
+        authors=tuple(author or ()),
+        run=run,
+        json=as_json,
+        full=full,
+        printed=printed_before(printed or ()),
     )
     with StopSignals() as signals:
         if follow:
             _wait_for_store(store, signals)
         if signals.received is None:
             with open_to_read(store) as opened:
-                _tail(request, opened, signals)
+                _Tail(request, opened, signals).print()
     if signals.received is not None:
         ended_by(signals.received)
+
+
+def _named(context: str | None, key: Sequence[str] | None, run: str | None) -> dict[str, str]:
+    """The keys of the contexts that are meant by --all."""
+    if context is not None or run is not None:
+        raise InvalidInput("--all follows every context: leave out CONTEXT and --run, or leave out --all")
+    return context_keys(key or ())
 
 
 def _wait_for_store(store: str, signals: StopSignals) -> None:
@@ -113,54 +131,85 @@ def _end_echo(signals: StopSignals) -> None:
         note("")
 
 
-def _tail(request: Request, store: ChatStore, signals: StopSignals) -> None:
-    show = _printer(request)
-    changes = _history(request, store).subscribe(
-        after=request.after,
-        kind=request.kind,
-        follow=request.follow,
-        types=request.types or None,
-        authors=request.authors or None,
-    )
-    signals.then(changes.close)
-    position = changes.cursor
-    try:
-        for change in changes:
-            show(change)
-            position = change.cursor
-        position = changes.cursor  # behind what the filter left out, too
-    except BrokenPipeError:
-        position = None  # how much of it was read, only the reader knows
-        raise
-    finally:
-        if position is not None:
-            _end_echo(signals)
-            note(f"resume with: {request.resumed(position)}")
+class _Tail:
+    """One command: what it reads, what it prints, and where to go on."""
+
+    def __init__(self, request: Request, store: ChatStore, signals: StopSignals) -> None:
+        self._request = request
+        self._store = store
+        self._signals = signals
+        self._follow = request.follow or request.run is not None
+        self._printer = _printer(request, follow=self._follow)
+
+    def print(self) -> None:
+        """Prints changes to the end of the command, and then the command that goes on there."""
+        position: tuple[str, dict[str, int]] | None = None
+        try:
+            for changes, cursor in self._batches():
+                self._printer.show(changes, cursor)
+                position = cursor, dict(self._printer.printed)
+        except BrokenPipeError:
+            position = None  # how much of it was read, only the reader knows
+            raise
+        finally:
+            if position is not None:
+                self._end_lines()
+                note(f"resume with: {self._request.resumed(*position)}")
+
+    def _end_lines(self) -> None:
+        ended = False
+        with suppress(OSError):  # a full disk, which is reported already
+            ended = self._printer.end()
+        if not (ended and sys.stdout.isatty()):
+            _end_echo(self._signals)
+
+    def _check(self) -> None:
+        """Makes sure that what is not waited for is there."""
+        request = self._request
+        if request.all:
+            return
+        if not request.follow:
+            history = existing_history(self._store, request.context)
+            if request.run is not None:
+                history.get_run(request.run)
+        elif is_new(self._store, self._store.history(request.context)):
+            note(f"waiting for the context {shown_context(request.context)}")
+
+    def _batches(self) -> Iterator[tuple[Sequence[Change], str]]:
+        """Changes as they come, each by itself; while several blocks grow, as many as a pause brings. With each the
+        cursor behind it; the last is empty, and its cursor behind what the filter left out, too."""
+        after, follow = self._request.after, self._follow
+        while True:
+            changes = self._request.subscribe(self._store, after, follow=follow)
+            self._signals.then(changes.close)
+            after = str(changes.cursor)
+            yield [], after
+            for change in changes:
+                after = str(changes.cursor)
+                yield [change], after
+                if self._printer.crowded:
+                    break
+            else:
+                yield [], str(changes.cursor)
+                return
+            changes.close()
+            while self._printer.crowded and self._signals.received is None:
+                self._pause()
+                late = self._request.subscribe(self._store, after, follow=False)
+                batch = list(islice(late, _BATCH))
+                late.close()
+                after = str(late.cursor)
+                yield batch, after
+
+    def _pause(self) -> None:
+        if self._follow:
+            stopped = threading.Event()
+            self._signals.then(stopped.set)
+            stopped.wait(PAUSE)
 
 
-def _history(request: Request, store: ChatStore) -> History:
-    if not request.follow:
-        return existing_history(store, request.context)
-    history = store.history(request.context)
-    if is_new(history):
-        note(f"waiting for the context {shown_context(request.context)}")
-    return history
-
-
-def _printer(request: Request) -> Callable[[Change], None]:
+def _printer(request: Request, *, follow: bool) -> Printer:
     output = Output()
     if request.json:
-        return lambda change: output.json(change_json(change))
-    # The width is asked for each time: a window may be resized while it is followed.
-    return lambda change: output.text(Renderer(output.width, full=request.full).change(change))
-
-
-def change_json(change: Change) -> dict[str, object]:
-    """A change as JSON, with its name as `change`."""
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(change).__name__).lower()
-    return {"change": name, **change.model_dump(mode="json")}
-
-
-def _repeated(option: str, values: Iterable[str]) -> Iterator[str]:
-    for value in values:
-        yield from (option, value)
+        return JsonPrinter(output, cursors=request.all)
+    return ChangePrinter(output, full=request.full, contexts=request.all, mark_open=not follow, printed=request.printed)

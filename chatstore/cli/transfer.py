@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from chatstore.checks import MAX_BATCH
 from chatstore.cli.options import DEFAULT_STORE, StoreOption
-from chatstore.cli.reading import existing_history, open_to_read
+from chatstore.cli.reading import all_contexts, existing_history, open_to_read
 from chatstore.cli.running import FAILED, note
 from chatstore.cli.safe import json_line, one_line
 from chatstore.errors import InvalidInput, KeyConflict
@@ -94,9 +94,10 @@ def export_command(
     What was imported comes back with equal JSON values. Statuses, errors and blocks of other types are left out.
     """
     with open_to_read(store) as opened:
-        histories = [existing_history(opened, context) for context in contexts or ()]
+        named = [existing_history(opened, context) for context in contexts or ()]
+        everything = (opened.history(context.context_id) for context in all_contexts(opened))
         with _sink(output) as sink:
-            for history in histories if contexts else _all(opened):
+            for history in named if contexts else everything:
                 _write(sink, opened, history)
 
 
@@ -271,13 +272,6 @@ def _size(path: Path) -> int:
     """Bytes of the store on disk; SQLite keeps new ones beside the file until it is closed."""
     files = (path.with_name(f"{path.name}{suffix}") for suffix in ("", "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _all(store: ChatStore) -> Iterator[History]:
-    page = store.contexts(limit=_PAGE)
-    while page:
-        yield from (store.history(context.context_id) for context in page)
-        page = store.contexts(after=page[-1].context_id, limit=_PAGE)
 
 
 def _blocks(history: History) -> Iterator[Block]:

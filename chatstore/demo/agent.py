@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from chatstore.store import ChatStore
 
 PACE = 0.06
 """Seconds between two steps, for the eyes of whoever watches; nothing else in the demo sleeps."""
+
+TOKENS_A_STEP = 3
+"""Tokens of an answer that are written in the time of a step."""
 
 NAME = "code-reader"
 
@@ -30,10 +34,12 @@ class Agent:
 
     def run(self) -> None:
         """The whole conversation."""
-        self._ask("Which Python files here are the largest, and what is the longest function in each?")
-        self._answer(self._largest(), topic="size")
-        self._ask("And which modules do most of them import?")
-        self._answer(self._imports(), topic="imports")
+        with self._history.run():
+            self._ask("Which Python files here are the largest, and what is the longest function in each?")
+            self._answer(self._largest(), topic="size")
+        with self._history.run():
+            self._ask("And which modules do most of them import?")
+            self._answer(self._imports(), topic="imports")
 
     def _largest(self) -> str:
         self._status("Looking for Python files")
@@ -80,11 +86,15 @@ class Agent:
         self._history.append_assistant_message(text, author=NAME, internal=True)
 
     def _answer(self, text: str, *, topic: str) -> None:
+        """Says a text token by token, as a model would."""
         self._wait()
-        self._history.append_assistant_message(text, author=NAME, tags=[Tag(kind="topic", name=topic)])
+        with self._history.open_message(author=NAME, tags=[Tag(kind="topic", name=topic)]) as block:
+            for token in re.findall(r"\s*\S+", text):
+                block.write(token)
+                self._wait(steps=1 / TOKENS_A_STEP)
 
-    def _wait(self) -> None:
-        time.sleep(self._pace)
+    def _wait(self, *, steps: float = 1) -> None:
+        time.sleep(self._pace * steps)
 
 
 def _about(file: dict[str, Any], function: dict[str, Any] | None) -> str:

@@ -16,7 +16,7 @@ from chatstore.errors import ChatStoreError
 from chatstore.history import History
 
 DEADLINE = 30.0
-"""Seconds that the agent's process may take; it needs about two."""
+"""Seconds that the agent's process may take; it needs about three."""
 
 # Only Windows has the flag; elsewhere `process_group` does the same.
 _NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)

@@ -16,6 +16,7 @@ from chatstore.formats import difference
 from chatstore.formats.openai_message import NOTE, Message, continues, groups, message_of, natural, sources
 from chatstore.formats.openai_parts import ReadBytes, audio_part, to_part
 from chatstore.model import Block, BlockDraft, JsonValue, Part
+from chatstore.prompts import OpenCalls
 from chatstore.writing import drafts as writing
 
 _RESULT_ROLES = frozenset({"tool", "function"})
@@ -26,14 +27,17 @@ _USAGE_KEYS = ("usage", "_usage")
 def to_drafts(messages: Iterable[JsonValue]) -> list[BlockDraft]:
     """The blocks of a conversation, to be appended together. Raises an InvalidInput that names the wrong message."""
     drafts: list[BlockDraft] = []
-    calls = _Calls()
+    calls: OpenCalls[int] = OpenCalls()
     for number, message in enumerate(messages):
         if not isinstance(message, dict):
             raise InvalidInput(f"message {number} is {type(message).__name__}; a message is a JSON object")
         checks.json_text(message, f"message {number}")
-        made = _noted(_drafts_of(message, calls), message, drafts[-1] if drafts else None)
-        calls.add(made)
-        drafts.extend(made)
+        is_result = _name(message.get("role")) in _RESULT_ROLES
+        made = [_result(message, drafts, calls)] if is_result else _said_and_called(message)
+        for place, draft in enumerate(_noted(made, message, drafts[-1] if drafts else None), len(drafts)):
+            drafts.append(draft)
+            if draft.type == "function_call":
+                calls.add(place, number, draft.data["call_id"], draft.data["name"])
     return drafts
 
 
@@ -62,10 +66,8 @@ def _with_first(made: list[BlockDraft], **fields: Any) -> list[BlockDraft]:
     return [first, *rest]
 
 
-def _drafts_of(message: Message, calls: _Calls) -> list[BlockDraft]:
+def _said_and_called(message: Message) -> list[BlockDraft]:
     role, author = _name(message.get("role")), _name(message.get("name"))
-    if role in _RESULT_ROLES:
-        return [_result(message, calls)]
     if role != "assistant":
         text, parts = _content(message.get("content"))
         return [BlockDraft(role=role, author=author, text=text, parts=parts, usage=_usage(message))]
@@ -147,48 +149,14 @@ def _call_spec(call: JsonValue) -> tuple[str, JsonValue, str | None] | None:
     return None if name is None else (name, "" if arguments is None else arguments, _name(call.get("id")))
 
 
-def _result(message: Message, calls: _Calls) -> BlockDraft:
+def _result(message: Message, drafts: Sequence[BlockDraft], calls: OpenCalls[int]) -> BlockDraft:
     text, parts = _content(message.get("content"))
     call_id, name = _name(message.get("tool_call_id")), _name(message.get("name"))
-    call = calls.answer(call_id, name)
+    place = calls.answer(call_id, name)
+    call = None if place is None else drafts[place]
     is_error = message.get("is_error") is True
     options = writing.BlockOptions(parts=parts, usage=_usage(message))
     return writing.function_result(text, call, call_id, name, is_error, options)
-
-
-class _Calls:
-    """The calls so far, to find the one that a result answers."""
-
-    def __init__(self) -> None:
-        self._open: list[tuple[int, BlockDraft]] = []
-        self._by_id: dict[str, BlockDraft] = {}
-        self._message = 0
-
-    def add(self, drafts: Iterable[BlockDraft]) -> None:
-        """Takes up the calls of one message."""
-        self._message += 1
-        for draft in drafts:
-            if draft.type == "function_call":
-                self._open.append((self._message, draft))
-                self._by_id[draft.data["call_id"]] = draft
-
-    def answer(self, call_id: str | None, name: str | None) -> BlockDraft | None:
-        """The call that a result with this id answers; without an id, one of this name, or any.
-
-        Ids come again within a conversation: it is the first open call of the last message that has one, or the
-        last call of that id where none is open.
-        """
-        meant = [(number, place) for place, (number, call) in enumerate(self._open) if _meant(call, call_id, name)]
-        if not meant:
-            return None if call_id is None else self._by_id.get(call_id)
-        _, place = min(meant, key=lambda found: (-found[0], found[1]))
-        return self._open.pop(place)[1]
-
-
-def _meant(call: BlockDraft, call_id: str | None, name: str | None) -> bool:
-    if call_id is not None:
-        return bool(call.data["call_id"] == call_id)
-    return name is None or bool(call.data["name"] == name)
 
 
 def _usage(message: Message) -> dict[str, JsonValue] | None:

@@ -7,7 +7,7 @@ Statuses, errors and blocks of one's own types have no place in it and are left 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from chatstore.errors import InvalidData
 from chatstore.formats import difference, openai_parts
@@ -17,6 +17,7 @@ from chatstore.model import Block, BlockDraft, JsonValue
 
 Entry: TypeAlias = Block | BlockDraft
 Message: TypeAlias = dict[str, JsonValue]
+E = TypeVar("E", bound=Block | BlockDraft)
 
 NOTE: Final = "openai_chat"
 """The key in `data` of a message's first block, where blocks alone do not tell the message: `blocks` is how many of
@@ -33,15 +34,15 @@ def note_of(entry: Entry) -> dict[str, Any] | None:
     return note if isinstance(note, dict) and isinstance(note.get("blocks"), int) else None
 
 
-def groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def groups(entries: Iterable[E]) -> Iterator[list[E]]:
     """The entries of each message, in order."""
-    group: list[Entry] = []
+    group: list[E] = []
     size: int | None = None
     for entry in entries:
         if entry.type not in _TYPES:
             continue
         note = note_of(entry)
-        full = len(group) >= size if size is not None else bool(group) and not continues(group[-1], entry)
+        full = len(group) == size or not continues(group[-1] if group else None, entry)
         if group and (full or note is not None):
             yield group
             group = []
@@ -139,8 +140,12 @@ def _content(entry: Entry, read_bytes: ReadBytes) -> JsonValue:
 
 def _call(entry: Entry) -> Message:
     own_id = entry.id if isinstance(entry, Block) else _UNKNOWN_ID
-    function = {"name": _field(entry, "name") or "", "arguments": entry.text}
-    return {"id": _field(entry, "call_id") or own_id, "type": "function", "function": function}
+    return tool_call(_field(entry, "call_id") or own_id, _field(entry, "name") or "", entry.text)
+
+
+def tool_call(id: str, name: str, arguments: str) -> Message:
+    """The item of a call in `tool_calls`."""
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def _answered_id(entry: Entry) -> str:

@@ -73,6 +73,12 @@ def url(part: Part, read_bytes: ReadBytes) -> str:
     return f"data:{part.mime_type or _NO_MIME_TYPE};base64,{encoded(part, read_bytes)}"
 
 
+def data_url(url: str) -> tuple[str, str] | None:
+    """The type and the base64 of a `data:` URL."""
+    match = _DATA_URL.fullmatch(url)
+    return None if match is None else (match[1], match[2])
+
+
 def encoded(part: Part, read_bytes: ReadBytes) -> str:
     """The part's bytes in base64."""
     return base64.b64encode(read_bytes(part) if part.content is None else part.content).decode("ascii")
@@ -82,11 +88,11 @@ def _located(type: PartType, location: JsonValue, name: JsonValue = None) -> Par
     if not isinstance(location, str):
         return None
     known = name if isinstance(name, str) and 0 < len(name) <= MAX_NAME and "\0" not in name else None
-    match = _DATA_URL.fullmatch(location)
-    content = None if match is None else _decoded(match[2])
-    if match is None or content is None:
+    mime_type, data = data_url(location) or (None, "")
+    content = None if mime_type is None else _decoded(data)
+    if content is None:
         return Part(type=type, url=location, name=known)
-    return Part(type=type, mime_type=match[1], content=content, name=known)
+    return Part(type=type, mime_type=mime_type, content=content, name=known)
 
 
 def _decoded(data: str) -> bytes | None:
