@@ -11,9 +11,11 @@ import threading
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from chatstore import checks
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, locate, open_database
-from chatstore.errors import ForkedStore, InvalidInput
+from chatstore.errors import InvalidInput
+from chatstore.forking import Owner
 from chatstore.live import wakers
 from chatstore.live.hub import Hub
 from chatstore.writing.committer import Committer
@@ -34,6 +36,7 @@ class Core:
     def __init__(self, location: Location, options: Options) -> None:
         if options.wake not in ("auto", *wakers.WAKERS):
             raise InvalidInput(f"unknown waker {options.wake!r}; it is one of auto, {', '.join(wakers.WAKERS)}")
+        checks.seconds(options.busy_timeout, "busy_timeout")
         self.options = options
         self.database = open_database(location, create=options.create, busy_timeout=options.busy_timeout)
         self.path = self.database.path
@@ -42,20 +45,16 @@ class Core:
         self.hub = Hub(self.database, self.cursors, partial(wakers.choose, options.wake, wal))
         self.committer = Committer(self.database, self.cursors, self.hub.announce)
         self.faces = 0
-        self._process = os.getpid()
+        self._owner = Owner()
 
     @property
     def forked(self) -> bool:
         """Whether this process inherited the core and did not open it."""
-        return os.getpid() != self._process
+        return self._owner.forked
 
     def check(self) -> None:
         """Refuses a store that came here through a fork."""
-        if self.forked:
-            raise ForkedStore(
-                "the store was opened before this process was forked, and SQLite does not survive that;"
-                " open it again in the child"
-            )
+        self._owner.check()
 
     def close(self) -> None:
         """Ends subscriptions, commits what waits, closes the file."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, func, select, union_all
+from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, func, literal_column, select, union_all
 
 from chatstore.changes import Change
 from chatstore.cursor import Cursor, CursorFactory
@@ -231,10 +231,11 @@ def _entries(rows: list[Row], context_id: str, cursors: CursorFactory) -> list[t
 
 
 _NEWEST = Prepared(select(func.max(changes.c.id)))
+# Grouped by an expression, for the index of the bare column would be walked from one end to the other.
 _MOVED = Prepared(
     select(changes.c.history_id, func.max(changes.c.id))
     .where(changes.c.id > bindparam("position"))
-    .group_by(changes.c.history_id)
+    .group_by(changes.c.history_id + literal_column("0"))
 )
 
 
