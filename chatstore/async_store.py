@@ -61,6 +61,7 @@ class AsyncChatStore:
         self._reads: set[asyncio.Task[object]] = set()
         self._subscriptions: WeakSet[AsyncSubscription | AsyncStoreSubscription] = WeakSet()
         self._closed = False
+        self._releasing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"AsyncChatStore({str(self._path)!r})"
@@ -145,20 +146,31 @@ class AsyncChatStore:
 
     async def close(self) -> None:
         """As `ChatStore.close`."""
+        self._check_loop()
         self._closed = True
         opened, self._core = self._core, None
         if opened is None:
             return
-        self._check_loop()
         for subscription in list(self._subscriptions):
             subscription.stop()
-        await asyncio.gather(*self._reads, return_exceptions=True)
-        if self._readers is not None:
-            await self._readers.dispose()
-        await asyncio.to_thread(core.release, opened)
+        self._releasing = asyncio.ensure_future(self._release(opened))
+        await asyncio.shield(self._releasing)
+
+    async def _release(self, opened: Core) -> None:
+        """Gives everything back; a task of its own, for a caller that is cancelled half-way cannot come again."""
+        try:
+            await asyncio.gather(*self._reads, return_exceptions=True)
+            if self._readers is not None:
+                await self._readers.dispose()
+        finally:
+            await asyncio.to_thread(core.release, opened)
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -178,8 +190,16 @@ class AsyncChatStore:
 
     async def _acquire(self) -> None:
         if self._core is None and not self._closed:
-            acquired = await asyncio.to_thread(core.acquire, self._path, self._options)
-            self._core, self._readers = acquired, acquired.database.async_readers()
+            opening = asyncio.get_running_loop().run_in_executor(None, core.acquire, self._path, self._options)
+            try:
+                acquired = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(_give_back)  # the thread opens it all the same
+                raise
+            if self._closed:  # while it was opened
+                await asyncio.to_thread(core.release, acquired)
+            else:
+                self._core, self._readers = acquired, acquired.database.async_readers()
 
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -233,3 +253,8 @@ class _Feed:
         return await self._store._read(
             lambda conn: feed(conn, cursors, wanted.selection, wanted.contexts, after=after, limit=limit)
         )
+
+
+def _give_back(opening: asyncio.Future[Core]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        core.release(opening.result())

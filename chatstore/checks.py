@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from chatstore.errors import InvalidData, InvalidInput, InvalidText, LimitExceeded
@@ -21,6 +21,10 @@ MAX_BLOCK: Final = 64 * 1024 * 1024
 """Bytes of one block: its text, its JSON, and each of its parts, together."""
 MAX_BATCH: Final = 100_000
 """Blocks in one append."""
+MAX_FILTERS: Final = 32
+"""Tags, or context keys, that one read may ask for at once; of other filters, MAX_TAGS values."""
+MAX_SECONDS: Final = 1_000_000_000
+"""The longest timeout."""
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -59,11 +63,23 @@ def context_id(value: object) -> str:
 
 def context_keys(keys: Mapping[str, str]) -> dict[str, str]:
     """A copy of context keys, ordered by key so that equal keys read equal."""
+    if not isinstance(keys, Mapping):
+        raise InvalidInput(f"context keys are a dict of str, not {type(keys).__name__}")
     if not keys:
         raise InvalidInput("context keys are empty; name at least one, or use a context id")
     if len(keys) > MAX_TAGS:
         raise LimitExceeded(f"{len(keys):,} context keys; at most {MAX_TAGS:,} are stored")
     return {name(key, "a context key"): name(keys[key], f"context key {key!r}") for key in sorted(keys, key=str)}
+
+
+def values(given: object, what: str, limit: int) -> list[Any]:
+    """The values of a filter: of a list or another iterable, though not of a string."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise InvalidInput(f"{what}= takes a list, not {_shown(given)}")
+    found = list(given)
+    if len(found) > limit:
+        raise LimitExceeded(f"{len(found):,} values in {what}=; at most {limit:,} are looked for at once")
+    return found
 
 
 def json_text(value: object, what: str) -> str:
@@ -115,12 +131,17 @@ def parsed_json(value: str) -> Any:
 def count(value: object, what: str) -> int:
     """The value, if it is a number of blocks to return: an integer of at least 0."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-        raise InvalidInput(f"{what} is {value!r}; it takes an integer of at least 0, and below 2**63")
+        raise InvalidInput(f"{what} takes an integer from 0 to 2**63 - 1, and not {_shown(value)}")
     return value
 
 
 def seconds(value: object, what: str) -> float:
     """The value, if it is a time to wait: a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise InvalidInput(f"{what} is {value!r}; it takes seconds, 0 or more")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_SECONDS:
+        raise InvalidInput(f"{what} takes seconds, from 0 to {MAX_SECONDS:,}, and not {_shown(value)}")
     return float(value)
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -15,10 +15,11 @@ from functools import lru_cache, partial
 
 from sqlalchemy import Connection
 
-from chatstore import ids, processes
+from chatstore import checks, ids, processes
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, locate, open_database
-from chatstore.errors import ForkedStore, InvalidInput
+from chatstore.errors import InvalidInput
+from chatstore.forking import Owner
 from chatstore.live import wakers
 from chatstore.live.hub import Hub
 from chatstore.live.watch import Watch
@@ -51,6 +52,8 @@ class Core:
     def __init__(self, location: Location, options: Options) -> None:
         if options.wake not in ("auto", *wakers.WAKERS):
             raise InvalidInput(f"unknown waker {options.wake!r}; it is one of auto, {', '.join(wakers.WAKERS)}")
+        checks.seconds(options.busy_timeout, "busy_timeout")
+        checks.seconds(options.lease, "lease")
         self.options = options
         self.database = open_database(location, create=options.create, busy_timeout=options.busy_timeout)
         self.path = self.database.path
@@ -62,11 +65,11 @@ class Core:
         self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
         self.flusher.every(COMPACT_EVERY, self.compact)
         self.faces = 0
+        self._owner = Owner()
         self._watch = Watch(processes.machine(), processes.is_gone)
         self._next_look = 0.0
         with self.database.readers.connect() as conn:
             self._end_the_dead(conn)
-        self._process = os.getpid()
 
     def compact(self) -> bool:
         """Removes some of the pieces of blocks that ended a while ago; whether there may be more."""
@@ -86,15 +89,11 @@ class Core:
     @property
     def forked(self) -> bool:
         """Whether this process inherited the core and did not open it."""
-        return os.getpid() != self._process
+        return self._owner.forked
 
     def check(self) -> None:
         """Refuses a store that came here through a fork."""
-        if self.forked:
-            raise ForkedStore(
-                "the store was opened before this process was forked, and SQLite does not survive that;"
-                " open it again in the child"
-            )
+        self._owner.check()
 
     def close(self) -> None:
         """Ends subscriptions, commits what waits, closes the file."""

@@ -101,16 +101,15 @@ def select(
 
 def tag_names(tags: Iterable[Tag | tuple[str, str]] | None) -> tuple[tuple[str, str], ...]:
     """Kind and name of each tag of a filter."""
-    if isinstance(tags, (str, Tag)):
-        raise InvalidInput("tags= takes a list of tags or of (kind, name) pairs")
-    return tuple(dict.fromkeys(_tag_name(tag) for tag in tags or ()))
+    given = [] if tags is None else checks.values(tags, "tags", checks.MAX_FILTERS)
+    return tuple(dict.fromkeys(_tag_name(tag) for tag in given))
 
 
 def _tag_name(tag: Tag | tuple[str, str]) -> tuple[str, str]:
     if isinstance(tag, Tag):
         if tag.value is not None:
             raise InvalidInput("a filter goes by kind and name of a tag; leave its value out")
-        return tag.kind, tag.name
+        return checks.name(tag.kind, "a tag's kind"), checks.name(tag.name, "a tag's name")
     try:
         kind, name = tag
     except (TypeError, ValueError):
@@ -121,6 +120,6 @@ def _tag_name(tag: Tag | tuple[str, str]) -> tuple[str, str]:
 def _names(what: str, values: Iterable[str] | None) -> frozenset[str] | None:
     if values is None:
         return None
-    if isinstance(values, str):
-        raise InvalidInput(f"{what}= takes a list; write {what}=[{values!r}]")
-    return frozenset(checks.name(value, f"a value of {what}=") for value in values)
+    return frozenset(
+        checks.name(value, f"a value of {what}=") for value in checks.values(values, what, checks.MAX_TAGS)
+    )

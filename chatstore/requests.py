@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from chatstore import checks, ids
 from chatstore.cursor import NOW, Cursor
-from chatstore.errors import InvalidInput
+from chatstore.errors import InvalidInput, LimitExceeded
 from chatstore.kinds import select, tag_names
 from chatstore.live.store_subscription import Wanted as StoreWanted
 from chatstore.live.subscription import Wanted
@@ -291,11 +291,20 @@ def listing(
 ) -> Listing:
     """A checked listing of contexts."""
     return Listing(
-        keys=checks.context_keys(keys) if keys else {},
+        keys=_filter_keys(keys),
         tags=tag_names(tags),
         after=None if after is None else checks.context_id(after),
         limit=checks.count(limit, "limit"),
     )
+
+
+def _filter_keys(keys: Mapping[str, str] | None) -> Mapping[str, str]:
+    if keys is None or keys == {}:
+        return {}
+    found = checks.context_keys(keys)
+    if len(found) > checks.MAX_FILTERS:
+        raise LimitExceeded(f"{len(found):,} context keys; at most {checks.MAX_FILTERS} are looked for at once")
+    return found
 
 
 def digest(part: Part | str) -> bytes:

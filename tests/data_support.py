@@ -41,4 +41,4 @@ def canonical(value: object) -> str:
 
 def report(*lines: str) -> None:
     """Prints figures beside a test's verdict; `pytest -s` shows them."""
-    print("", *lines, sep="\n  ")  # noqa: T201
+    print("", *lines, sep="\n  ")

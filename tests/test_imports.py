@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "chatstore"
 
 LAYERS = (
     ("errors",),
-    ("cursor", "checks", "ids"),
+    ("cursor", "checks", "ids", "forking"),
     ("model",),
     ("changes", "kinds"),
     ("schema",),

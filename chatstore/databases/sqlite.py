@@ -13,18 +13,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from chatstore.databases import sqlite_file
-from chatstore.errors import (
-    ChatStoreError,
-    StorageError,
-    StoreBusy,
-    StoreDamaged,
-    StoreFull,
-    StoreReadOnly,
-)
+from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -104,7 +97,7 @@ class SqliteDatabase:
 
     def translate(self, error: Exception) -> Exception:
         """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""
-        if not isinstance(error, (sqlite3.Error, exc.SQLAlchemyError)):
+        if not isinstance(error, DRIVER_ERRORS):
             return error
         ours = translate(error, self.path)
         ours.__cause__ = error
@@ -123,21 +116,6 @@ def run(conn: Connection, statement: str) -> None:
         cursor.execute(statement)
     finally:
         cursor.close()
-
-
-def translate(error: Exception, path: Path) -> ChatStoreError:
-    """The error of our tree for an error of the driver or of SQLAlchemy."""
-    original = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
-    name = getattr(original, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StoreBusy(f"{path} stayed locked by another process; try again, or raise busy_timeout")
-    if name == "SQLITE_FULL":
-        return StoreFull(f"no space left for {path}; free some, then go on writing")
-    if name.startswith("SQLITE_READONLY"):
-        return StoreReadOnly(f"{path} or its directory cannot be written by this process ({original})")
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StoreDamaged(f"{path} is damaged ({original}); restore a backup")
-    return StorageError(f"the database reported {original} ({name or type(original).__name__}) for {path}")
 
 
 def _engine(path: Path, pragmas: tuple[str, ...]) -> Engine:

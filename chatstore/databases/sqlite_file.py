@@ -14,21 +14,22 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, create_engine, event, insert, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from chatstore import ids
 from chatstore.cursor import IDENTITY_BYTES
+from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate_opening
 from chatstore.errors import (
     NotAStore,
     OpenError,
     SchemaTooNew,
     SchemaTooOld,
+    StorageError,
     StoreDamaged,
     StoreNotFound,
     StoreReadOnly,
@@ -44,9 +45,15 @@ _IDENTITY = select(store_info.c.value).where(store_info.c.name == "identity")
 
 def prepare(path: Path, *, create: bool) -> str:
     """Makes sure that a store of this version is at `path`, made anew if there is nothing; its identity."""
-    if create and not path.exists():
-        _create(path)
-    with _inspecting(path) as conn:
+    try:
+        if create and not path.exists():
+            _create(path)
+        _recognise(path, of_this_version=True)
+    except PermissionError as error:
+        raise StoreReadOnly(f"{path} cannot be reached by this process: {error.strerror}") from error
+    except OSError as error:
+        raise OpenError(f"{str(path)!a} cannot be reached: {error.strerror or error}") from error
+    with _reading(path, "mode=ro") as conn:
         check_version(_format(conn, path), path)
         identity = conn.execute(_IDENTITY).scalar()
     if identity is None:
@@ -69,8 +76,23 @@ def check_version(version: int, path: Path) -> None:
 
 def format_of(path: Path) -> int:
     """The format of the store at `path`. Raises an OpenError where there is none."""
-    with _inspecting(path) as conn:
+    _recognise(path)
+    with _reading(path, "mode=ro") as conn:
         return _format(conn, path)
+
+
+def _recognise(path: Path, *, of_this_version: bool = False) -> None:
+    """Refuses what is no store of ours, and leaves no trace: even a read-only connection to a foreign database may
+    leave an empty log beside it, an immutable one does not.
+
+    An immutable connection takes no locks, though, and can see a store in the middle of a checkpoint. So it only
+    ever says "not ours"; all else is left to a connection that does.
+    """
+    _check_file(path)
+    with suppress(StorageError), _reading(path, "immutable=1") as conn:
+        version = _format(conn, path)
+        if of_this_version and not _has_content(wal_of(path)):  # a log may hold a newer version
+            check_version(version, path)
 
 
 def _check_file(path: Path) -> None:
@@ -78,8 +100,6 @@ def _check_file(path: Path) -> None:
         status = path.stat()
     except FileNotFoundError:
         raise StoreNotFound(f"there is no store at {path}") from None
-    except OSError as error:
-        raise StoreNotFound(f"{path} cannot be reached: {error.strerror}") from error
     if stat.S_ISDIR(status.st_mode):
         raise NotAStore(f"{path} is a directory; name a file in it")
     if not stat.S_ISREG(status.st_mode):
@@ -91,15 +111,9 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def _inspecting(path: Path) -> Iterator[Connection]:
-    """A read-only connection: it neither writes a foreign database nor takes in a log that was left beside it.
-
-    Where there is no log, the file is all there is and is opened as such: even a read-only connection would leave an
-    empty log beside it.
-    """
-    _check_file(path)
-    mode = "mode=ro" if _has_content(wal_of(path)) else "immutable=1"
-    uri = f"file:{quote(str(path))}?{mode}"
+def _reading(path: Path, mode: str) -> Iterator[Connection]:
+    """A connection that cannot write, in a mode of SQLite's URIs (https://www.sqlite.org/uri.html)."""
+    uri = f"file:{quote(os.fsencode(path))}?{mode}"
     engine = create_engine(
         "sqlite+pysqlite://",
         creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10),
@@ -108,20 +122,8 @@ def _inspecting(path: Path) -> Iterator[Connection]:
     try:
         with engine.connect() as conn:
             yield conn
-    except (sqlite3.Error, DBAPIError) as error:
-        raise _refusal(error, path) from error
-
-
-def _refusal(error: sqlite3.Error | DBAPIError, path: Path) -> OpenError | StoreDamaged:
-    original = error.orig if isinstance(error, DBAPIError) else error
-    name = getattr(original, "sqlite_errorname", "")
-    if name == "SQLITE_NOTADB":
-        return NotAStore(f"{path} is not a chatstore file; it was left as it is")
-    if name.startswith("SQLITE_CORRUPT"):
-        return StoreDamaged(f"{path} is damaged ({original}); restore a backup")
-    if name.startswith("SQLITE_READONLY"):
-        return StoreReadOnly(f"{path} or its directory cannot be written by this process")
-    return OpenError(f"{path} cannot be opened: {original} ({name})")
+    except DRIVER_ERRORS as error:
+        raise translate_opening(error, path) from error
 
 
 def _format(conn: Connection, path: Path) -> int:
@@ -138,7 +140,7 @@ def wal_of(path: Path) -> Path:
 def _has_content(path: Path) -> bool:
     try:
         return path.stat().st_size > 0
-    except OSError:
+    except FileNotFoundError:
         return False
 
 
@@ -148,7 +150,7 @@ def _create(path: Path) -> None:
     Whoever loses the race to link finds the winner's store, and uses that.
     """
     for left in (wal_of(path), path.with_name(f"{path.name}-journal")):
-        if _has_content(left):
+        if _has_content(left) and not path.exists():
             raise OpenError(f"{left} is left of a store that is gone; restore {path.name}, or move it away")
     try:
         # A private directory gives the file its mode 0600 before there is anything in it to read.
@@ -163,8 +165,8 @@ def _create(path: Path) -> None:
         raise StoreNotFound(f"{path.parent} does not exist; make the directory first") from error
     except PermissionError as error:
         raise StoreReadOnly(f"no store can be made at {path}: {error.strerror}") from error
-    except OSError as error:
-        raise OpenError(f"no store can be made at {path}: {error.strerror or error}") from error
+    except DRIVER_ERRORS as error:
+        raise translate_opening(error, path) from error
 
 
 def _fill(path: Path) -> None:

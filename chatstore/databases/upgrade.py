@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from chatstore.databases.sqlite import translate
+from chatstore.databases.sqlite_errors import translate
 from chatstore.databases.sqlite_file import check_version, format_of, stamp
 from chatstore.errors import ChatStoreError, StoreBusy
 from chatstore.schema import SCHEMA_VERSION

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from chatstore.changes import Entry
 from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.errors import StoreClosed
+from chatstore.forking import Owner
 from chatstore.kinds import Selection
 from chatstore.live.channel import MAX_ENTRIES, Channel, Waiter
 from chatstore.live.wakers import Waker
@@ -55,10 +56,12 @@ class Hub:
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
         self._version = 0
+        self._owner = Owner()
         self._closed = False
 
     def join(self, context_id: str) -> Channel:
         """The channel of a context, for one more subscription. Starts the thread with the first."""
+        self._owner.check()  # first: in a forked child the lock may be held for ever
         with self._lock:
             self._check()
             self._sweep()
@@ -101,6 +104,7 @@ class Hub:
 
     def behind(self, channel: Channel, position: int, waiter: Waiter) -> Sequence[Entry] | None:
         """The entries after a position; None: read the database. Where there are none, the waiter will be woken."""
+        self._owner.check()
         with self._lock:
             self._check()
             if channel.failure is not None:
@@ -116,6 +120,8 @@ class Hub:
 
     def forget(self, channel: Channel, waiter: Waiter) -> None:
         """Takes back a request to be woken."""
+        if self._owner.forked:
+            return
         with self._lock:
             channel.waiting.discard(waiter)
 

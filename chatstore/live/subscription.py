@@ -13,7 +13,7 @@ from weakref import finalize
 
 from chatstore.changes import Change
 from chatstore.cursor import NOW, Cursor, CursorFactory, Position
-from chatstore.errors import StoreClosed
+from chatstore.errors import StoreClosed, WrongEventLoop
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
 from chatstore.live.hub import Hub
@@ -141,10 +141,13 @@ class _Following:
 
     def _end(self, waiter: Subscription | AsyncSubscription) -> None:
         self._ended = True
-        if self._channel is not None and self._opened is not None:
-            self._opened.hub.forget(self._channel, waiter)
+        self._forget(waiter)
         if self._leave is not None:
             self._leave()
+
+    def _forget(self, waiter: Subscription | AsyncSubscription) -> None:
+        if self._channel is not None and self._opened is not None:
+            self._opened.hub.forget(self._channel, waiter)
 
 
 class Subscription(_Following, Iterator[Change]):
@@ -189,7 +192,11 @@ class Subscription(_Following, Iterator[Change]):
         if patience <= 0:
             self._ended = True
         else:
-            self._event.wait(patience)
+            try:
+                self._event.wait(patience)
+            except BaseException:  # interrupted: nobody waits any more, and the channel must not keep it alive
+                self._forget(self)
+                raise
 
     def wake(self) -> None:
         """Makes a waiting iteration look again; the hub calls it."""
@@ -223,9 +230,8 @@ class AsyncSubscription(_Following, AsyncIterator[Change]):
         self._woken: asyncio.Future[None] | None = None
 
     async def __anext__(self) -> Change:
-        if self._tail is None:
-            await self._begin()
-            assert self._tail is not None
+        await self._begin()
+        assert self._tail is not None
         while not self._ended:
             change = self._take()
             if change is not None:
@@ -244,8 +250,11 @@ class AsyncSubscription(_Following, AsyncIterator[Change]):
         raise StopAsyncIteration
 
     async def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self.loop is not None and self.loop is not loop:
+            raise WrongEventLoop("the subscription belongs to another event loop; subscribe again in this one")
         if self._tail is None:
-            self.loop = asyncio.get_running_loop()
+            self.loop = loop
             self._start(await self._log.open())
 
     async def _wait(self) -> None:
@@ -260,6 +269,9 @@ class AsyncSubscription(_Following, AsyncIterator[Change]):
         timer = self.loop.call_later(patience, self.wake)
         try:
             await self._woken
+        except BaseException:  # cancelled: nobody waits any more, and the channel must not keep it alive
+            self._forget(self)
+            raise
         finally:
             timer.cancel()
 

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, bindparam, func, select, true, union_all
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    union_all,
+)
 
 from chatstore.changes import Entry
 from chatstore.cursor import Cursor, CursorFactory
@@ -335,10 +347,11 @@ def with_text(conn: Connection, row: Row) -> Row:
 
 
 _NEWEST = Prepared(select(func.max(changes.c.id)))
+# Grouped by an expression, for the index of the bare column would be walked from one end to the other.
 _MOVED = Prepared(
     select(changes.c.history_id, func.max(changes.c.id))
     .where(changes.c.id > bindparam("position"))
-    .group_by(changes.c.history_id)
+    .group_by(changes.c.history_id + literal_column("0"))
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, false, select
 
 from chatstore.kinds import PROMPT, TRANSCRIPT, Selection
 from chatstore.schema import blocks, in_prompt, in_transcript, not_closed, tags
@@ -57,7 +57,9 @@ def conditions(shape: Shape) -> list[ColumnElement[bool]]:
     """What holds for the blocks of a selection, beside `history_id`, which the statement binds as `history_id`."""
     found = _single_conditions(shape)
     for (name, column), count in zip(_COLUMNS.items(), shape.counts, strict=True):
-        if count is not None and count != 1:
+        if count == 0:
+            found.append(false())
+        elif count is not None and count != 1:
             found.append(column.in_([bindparam(f"{name}_{number}") for number in range(count)]))
     return found
 

@@ -1,6 +1,9 @@
 """The conformance suite: what a chatstore promises, as tests that anybody can run against a store.
 
-Install `chatstore[testing]`, then inherit the suite; pytest does the rest::
+Install `chatstore[testing]`, load the plug-in, and inherit the suite::
+
+    # conftest.py
+    pytest_plugins = ["chatstore.testing.plugin"]
 
     # tests/test_store.py
     import pytest
@@ -22,12 +25,16 @@ Install `chatstore[testing]`, then inherit the suite; pytest does the rest::
 
         @pytest.fixture
         def chatstore_url(self):
-            return "mystore://…"
+            return f"mystore://…/{uuid4()}"
+
+        @pytest.fixture
+        def other_chatstore_url(self):
+            return f"mystore://…/{uuid4()}"
 
 Two things say which store is tested. `open_store` opens one by its location, as an async context manager, and is
-AsyncChatStore unless it is set. The fixture `chatstore_url` gives the location of a store that does not exist yet or
-is empty, a new one for every test; override it in a class, a module or a `conftest.py`. Each test opens the store it
-needs, and some open it twice, so two stores of one location must share their histories.
+AsyncChatStore unless it is set. The fixtures `chatstore_url` and `other_chatstore_url` give the locations of two
+stores that do not exist yet or are empty, new ones for every test; override them in a class, a module or a
+`conftest.py`. Some tests open a store twice, so two stores of one location must share their histories.
 
 Every test is written once, in the async names. `ThreadedChatStore` gives a ChatStore the same ones, so that the
 suite covers both faces. The tests carry pytest-asyncio's marks themselves and run in its strict mode and its auto

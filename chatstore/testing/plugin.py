@@ -1,6 +1,7 @@
-"""The pytest plug-in: it gives the fixture of the conformance suite, and readable failures in it.
+"""The pytest plug-in: it gives the fixtures of the conformance suite, and readable failures in it.
 
-pytest loads it wherever chatstore is installed, so it does nothing until a test asks for it.
+It is loaded where it is asked for, by `pytest_plugins = ["chatstore.testing.plugin"]` in the top `conftest.py` or
+`-p chatstore.testing.plugin`, and costs the tests of nobody else anything.
 """
 
 from __future__ import annotations
@@ -16,3 +17,9 @@ pytest.register_assert_rewrite("chatstore.testing.conformance")
 def chatstore_url(tmp_path: Path) -> str:
     """Where a test of the conformance suite makes its store: a path at which there is nothing yet."""
     return str(tmp_path / "chat.db")
+
+
+@pytest.fixture
+def other_chatstore_url(tmp_path: Path) -> str:
+    """The same for a second store, whose cursors the first one has to refuse."""
+    return str(tmp_path / "other.db")

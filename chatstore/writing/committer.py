@@ -171,6 +171,7 @@ class Committer:
         transaction: Transaction | None = None
         committing = False
         try:
+            self._database.rollback(self._conn)  # what a second signal may have left, if anything
             self._database.begin(self._conn)
             transaction = Transaction(self._conn, self._cursors)
             for pending in group:

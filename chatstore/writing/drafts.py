@@ -75,6 +75,8 @@ def function_result(
 
 def check(drafts: Iterable[BlockDraft]) -> list[NewBlock]:
     """The drafts of one append, checked. Raises an InvalidInput that says which field of which draft is wrong."""
+    if isinstance(drafts, str) or not isinstance(drafts, Iterable):
+        raise InvalidInput(f"append takes one or several BlockDraft, not {type(drafts).__name__}")
     given = list(drafts)
     if len(given) > checks.MAX_BATCH:
         raise LimitExceeded(f"{len(given):,} blocks in one append; at most {checks.MAX_BATCH:,} go in together")

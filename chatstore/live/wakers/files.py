@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from watchfiles import Change, watch
 
 from chatstore.live.wakers import Moved
+
+_log = logging.getLogger(__name__)
 
 # It gathers events in steps: the defaults (50 ms, 1.6 s) are made for editors.
 _STEP, _DEBOUNCE = 5, 10
@@ -53,6 +56,13 @@ class FilesWaker:
         self._thread.join()
 
     def _serve(self) -> None:
+        try:
+            self._watch()
+        except (OSError, RuntimeError) as error:  # no watch to be had; the hub's own looks go on
+            _log.debug("watching %s ended: %s", self._wal.parent, error)
+            self._stop.set()
+
+    def _watch(self) -> None:
         for changes in _changes(self._wal.parent, self._stop):
             names = {Path(path).name for _, path in changes}
             if self._probe_name in names:
@@ -68,7 +78,7 @@ class FilesWaker:
         probe = self._wal.with_name(self._probe_name)
         deadline = time.monotonic() + _SELF_TEST_SECONDS
         try:
-            while not self._tested.wait(0.02) and time.monotonic() < deadline:
+            while not self._tested.wait(0.02) and time.monotonic() < deadline and not self._stop.is_set():
                 probe.write_bytes(b"x")  # again and again: the watch begins when its thread gets there
         except OSError:
             return False

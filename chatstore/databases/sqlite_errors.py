@@ -1,0 +1,52 @@
+"""From the errors of SQLite, of its driver and of SQLAlchemy to ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from chatstore.errors import (
+    ChatStoreError,
+    NotAStore,
+    OpenError,
+    StorageError,
+    StoreBusy,
+    StoreDamaged,
+    StoreFull,
+    StoreReadOnly,
+)
+
+DRIVER_ERRORS = (sqlite3.Error, SQLAlchemyError)
+
+
+def translate(error: Exception, path: Path) -> ChatStoreError:
+    """The error of our tree for an error of an open store."""
+    original, name = _original(error)
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return StoreBusy(f"{path} stayed locked by another process; try again, or raise busy_timeout")
+    if name == "SQLITE_FULL":
+        return StoreFull(f"no space left for {path}; free some, then go on writing")
+    if name.startswith("SQLITE_READONLY"):
+        return StoreReadOnly(f"{path} or its directory cannot be written by this process ({original})")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StoreDamaged(f"{path} is damaged ({original}); restore a backup")
+    return StorageError(f"the database reported {original} ({name or type(original).__name__}) for {path}")
+
+
+def translate_opening(error: Exception, path: Path) -> ChatStoreError:
+    """The same while a store is opened, where the file may be anything."""
+    original, name = _original(error)
+    if name == "SQLITE_NOTADB":
+        return NotAStore(f"{path} is not a chatstore file; it was left as it is")
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return OpenError(f"{path} cannot be opened: {original} ({name})")
+    if name == "SQLITE_ERROR":
+        return StoreDamaged(f"{path} has lost its tables ({original}); restore a backup")
+    return translate(error, path)
+
+
+def _original(error: Exception) -> tuple[BaseException, str]:
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return original, getattr(original, "sqlite_errorname", "")

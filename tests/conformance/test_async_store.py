@@ -1,0 +1,7 @@
+"""The conformance suite over the async face."""
+
+from chatstore.testing.conformance import ConformanceSuite
+
+
+class TestAsyncChatStore(ConformanceSuite):
+    pass

@@ -1,0 +1,84 @@
+"""Stores for tests, and the check that none of them leaves anything behind."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+from chatstore import AsyncChatStore, ChatStore, core
+
+_checked_out: set[int] = set()
+
+
+@event.listens_for(Pool, "checkout")
+def _checkout(_connection: object, record: object, _proxy: object) -> None:
+    _checked_out.add(id(record))
+
+
+@event.listens_for(Pool, "checkin")
+def _checkin(_connection: object, record: object) -> None:
+    _checked_out.discard(id(record))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a store can be made."""
+    return tmp_path / "chat.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[ChatStore]:
+    """A new store, for threads."""
+    with ChatStore(path) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def async_store(path: Path) -> AsyncIterator[AsyncChatStore]:
+    """A new store, for the event loop of the test."""
+    async with AsyncChatStore(path) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(tmp_path: Path) -> Iterator[None]:
+    """Fails a test that leaves a store open, or a thread, a connection or a file of one."""
+    before = {*threading.enumerate()}
+    yield
+    left = _left_behind(tmp_path, before)
+    if left:
+        gc.collect()  # slow: only where what is dropped but not yet gone would be blamed
+        left = _left_behind(tmp_path, before)
+    core._cores.clear()
+    _checked_out.clear()
+    assert not left, f"left behind: {', '.join(left)}"
+
+
+def _left_behind(tmp_path: Path, before: set[threading.Thread]) -> list[str]:
+    threads = (thread.name for thread in threading.enumerate() if thread not in before)
+    return [
+        *(f"open store {path}" for path in core._cores),
+        *(f"thread {name}" for name in threads if name.startswith(("chatstore-", "threaded-store"))),
+        *(f"connection {number}" for number in _checked_out),
+        *(f"open file {path}" for path in _open_files() if path.startswith(str(tmp_path))),
+    ]
+
+
+def _open_files() -> list[str]:
+    if not sys.platform.startswith("linux"):
+        return []
+    paths = []
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            paths.append(str(entry.readlink()))
+        except OSError:  # the descriptor of the listing itself
+            continue
+    return paths
