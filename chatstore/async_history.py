@@ -16,8 +16,9 @@ from chatstore.cursor import Cursor
 from chatstore.kinds import Selection, select
 from chatstore.live.subscription import AsyncSubscription, Opened
 from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
-from chatstore.operations import appending, marking, reading, running
-from chatstore.operations.reading import LogPage, Range
+from chatstore.operations import appending, log, marking, reading, running
+from chatstore.operations.log import LogPage
+from chatstore.operations.reading import Range
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.requests import AppendOptions, Filters
@@ -248,5 +249,5 @@ class _Log:
     async def page(self, selection: Selection, after: int, limit: int) -> LogPage:
         cursors = (await self._store._open()).cursors
         return await self._store._read(
-            lambda conn: reading.log(conn, self._context_id, cursors, selection, after=after, limit=limit)
+            lambda conn: log.log(conn, self._context_id, cursors, selection, after=after, limit=limit)
         )

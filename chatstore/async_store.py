@@ -22,7 +22,7 @@ from chatstore.errors import ChatStoreError, StoreClosed, WrongEventLoop
 from chatstore.live.store_subscription import AsyncStoreSubscription, Opened, Wanted
 from chatstore.live.subscription import AsyncSubscription
 from chatstore.model import Context, Part, Tag
-from chatstore.operations import compacting, histories, reading
+from chatstore.operations import compacting, histories, log, reading
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
@@ -246,7 +246,7 @@ class _Feed:
 
     async def open(self) -> Opened:
         core = await self._store._open()
-        return Opened(core.hub, StoreCursors(core.database.identity), await self._store._read(reading.newest))
+        return Opened(core.hub, StoreCursors(core.database.identity), await self._store._read(log.newest))
 
     async def page(self, wanted: Wanted, after: int, limit: int) -> FeedPage:
         cursors = (await self._store._open()).cursors

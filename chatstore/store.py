@@ -22,7 +22,7 @@ from chatstore.history import History
 from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
 from chatstore.live.subscription import Subscription
 from chatstore.model import Context, Part, Tag
-from chatstore.operations import compacting, histories, reading
+from chatstore.operations import compacting, histories, log, reading
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
@@ -202,7 +202,7 @@ class _Feed:
 
     def open(self) -> Opened:
         core = self._store._open()
-        return Opened(core.hub, StoreCursors(core.database.identity), self._store._read(reading.newest))
+        return Opened(core.hub, StoreCursors(core.database.identity), self._store._read(log.newest))
 
     def page(self, wanted: Wanted, after: int, limit: int) -> FeedPage:
         cursors = self._store._open().cursors

@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from chatstore import Block, BlockDraft, ChatStore, History, Part, Tag
-from chatstore.operations import reading
+from chatstore.operations import log
 
 BLOCKS = 1_500
 TYPES = ["message", "message", "status", "function_call", "function_result", "reasoning"]
@@ -256,5 +256,5 @@ def test_what_an_append_looks_up_is_searched_by_an_index(opened: ChatStore, spy:
 
 
 def test_what_other_processes_wrote_is_searched_by_an_index(opened: ChatStore, spy: Spy) -> None:
-    _check(spy.plans(lambda: opened._read(reading.newest)))
-    _check(spy.plans(lambda: opened._read(partial(reading.moved, position=BLOCKS))))
+    _check(spy.plans(lambda: opened._read(log.newest)))
+    _check(spy.plans(lambda: opened._read(partial(log.moved, position=BLOCKS))))

@@ -37,7 +37,7 @@ def to_anthropic(blocks: Iterable[Block], read_bytes: ReadBytes | None = None) -
     """The conversation of a Messages request, for `client.messages.create(**to_anthropic(blocks), …)`.
 
     Takes what `get_messages(kind="prompt")` returns, or any other blocks in order. `read_bytes` is the store's, for
-    images and files that are kept as bytes. What is made of them is always accepted:
+    images and files that are kept as bytes. What is made of them keeps the rules of the API:
 
     - `system` is all that system and developer messages say, also those in the middle.
     - User and assistant alternate, the user first: messages of one role are joined, and where the assistant would be

@@ -29,7 +29,7 @@ def to_openai(blocks: Iterable[Block], read_bytes: ReadBytes | None = None) -> l
     """The `messages` of a chat-completions request, for `client.chat.completions.create(messages=…)`.
 
     Takes what `get_messages(kind="prompt")` returns, or any other blocks in order. `read_bytes` is the store's, for
-    images, audio and files that are kept as bytes. What is made of them is always accepted:
+    images, audio and files that are kept as bytes. What is made of them keeps the rules of the API:
 
     - Every call is answered directly: a result that came later moves behind its call, one whose call is not among
       the blocks is left out, and a call without a result gets one that says so. Several results of one call are one.
@@ -83,12 +83,14 @@ def _content(found: list[Item]) -> str | list[Item] | None:
 
 def _item(part: Part, read_bytes: ReadBytes) -> Item | None:
     ready = loaded(part, read_bytes)
-    if ready is None:
+    if ready is None or not _is_taken(ready):
         return None
-    if ready.type == "file" and ready.content is not None:
+    if ready.type == "file":
         ready = ready.model_copy(update={"name": ready.name or ("file.pdf" if ready.mime_type == PDF else "file")})
-        return to_item(ready, read_bytes)
-    known = ready.url is not None if ready.content is None else ready.mime_type in IMAGES
-    if ready.type == "image" and known:
-        return to_item(ready, read_bytes)
-    return to_item(ready, read_bytes) if ready.type == "audio" and ready.mime_type in _AUDIO and ready.content else None
+    return to_item(ready, read_bytes)
+
+
+def _is_taken(ready: Part) -> bool:
+    if ready.content is None:
+        return ready.type == "image"
+    return ready.mime_type in {"image": IMAGES, "audio": _AUDIO}.get(ready.type, {ready.mime_type})

@@ -88,7 +88,9 @@ def loaded(part: Part, read_bytes: ReadBytes) -> Part | None:
         return None
 
 
-def _typed(part: Part, content: bytes, mime_type: str | None) -> Part:
+def _typed(part: Part, content: bytes, mime_type: str | None) -> Part | None:
+    if not content:
+        return None
     named = (mime_type or "").split(";")[0].strip().lower() or _guessed(content)
     known = None if named is None else _ALIASES.get(named, named)
     return part.model_copy(update={"url": None, "content": content, "mime_type": known})

@@ -23,7 +23,7 @@ from chatstore.forking import Owner
 from chatstore.kinds import Selection
 from chatstore.live.channel import MAX_ENTRIES, Channel, Waiter
 from chatstore.live.wakers import Waker
-from chatstore.operations import histories, reading
+from chatstore.operations import histories, log
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement
 
@@ -191,7 +191,7 @@ class Hub:
 
     def _follow(self, conn: Connection) -> None:
         """Arm, look, and wait only when there was nothing: what is committed in between is an event already."""
-        self._version, position = self._database.version(conn), reading.newest(conn)
+        self._version, position = self._database.version(conn), log.newest(conn)
         waker = self._make_waker()
         try:
             with self._lock:
@@ -200,7 +200,7 @@ class Hub:
                 moved: set[int] = set()
                 if self._moved(conn):
                     self._version = self._database.version(conn)
-                    moved, position = reading.moved(conn, position)
+                    moved, position = log.moved(conn, position)
                 self._update(conn, moved)
                 self._look_after(conn)
                 waker.wait(LONGEST_WAIT, partial(self._moved, conn))
@@ -231,7 +231,7 @@ class Hub:
         known = channel.head
         if known is None:
             return
-        page = reading.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=MAX_ENTRIES)
+        page = log.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=MAX_ENTRIES)
         with self._lock:
             if page.position < page.head > (channel.head or 0):
                 channel.skip_to(page.head)

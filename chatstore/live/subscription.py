@@ -19,7 +19,7 @@ from chatstore.live.channel import Channel
 from chatstore.live.hub import Hub
 from chatstore.live.tail import Tail
 from chatstore.operations import reading
-from chatstore.operations.reading import LogPage
+from chatstore.operations.log import LogPage
 
 PAGE = 256
 """Changes that one read of the database brings."""

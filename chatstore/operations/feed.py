@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, 
 
 from chatstore.changes import Change, TextAppended
 from chatstore.kinds import Selection
+from chatstore.operations.log import newest
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.reading import newest
 from chatstore.operations.rows import (
     BLOCK_COLUMNS,
     RUN_COLUMNS,

@@ -1,0 +1,164 @@
+"""Reading the log: of one context in pages, and where the whole store has moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import Connection, and_, bindparam, func, literal_column, select, true
+
+from chatstore.changes import Entry
+from chatstore.cursor import CursorFactory
+from chatstore.kinds import Selection
+from chatstore.model import Block
+from chatstore.operations import histories
+from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.rows import (
+    BLOCK_COLUMNS,
+    RUN_COLUMNS,
+    Cursors,
+    to_block,
+    to_entry,
+    to_run,
+    to_run_entry,
+    to_text_entry,
+)
+from chatstore.operations.selecting import Shape, conditions, shape, values
+from chatstore.schema import RUN_STARTED, TEXT_APPENDED, blocks, changes, not_closed, runs
+from chatstore.schema import histories as histories_table
+
+LOG_WINDOW = 16384
+"""Entries of the log that one page looks through at most, so that every read is short."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Selected changes with their numbers, and how far the log was read for them."""
+
+    entries: list[Entry]
+    position: int
+    head: int
+    run_is_over: bool = False
+
+
+def log(
+    conn: Connection, context_id: str, cursors: Cursors, selection: Selection, *, after: int, limit: int
+) -> LogPage:
+    """The next selected changes behind `after`: out of at most LOG_WINDOW entries, and at most `limit` beside text.
+
+    The head is read first, so the page holds every entry up to its `position`. A block is shown as it is now: the
+    pieces of a finished one are left out, for its end brings the whole text, and they may be gone.
+    """
+    # Asked before the head is read: the end of a run that is over is an entry of this page, or of an earlier one.
+    over = selection.run is not None and _is_over(conn, context_id, selection.run)
+    history = histories.find(conn, context_id)
+    if history is None or history.head <= after:
+        return LogPage([], after, 0 if history is None else history.head, over)
+    end = min(after + LOG_WINDOW, history.head)
+    bound = {"history_id": history.id, **values(selection)}
+    rows = _log(shape(selection), selection.wants_runs).all(conn, after=after, end=end, limit=limit, **bound)
+    if len(rows) == limit:
+        end = rows[-1][0]
+    factory = cursors(context_id)
+    entries = _entries(rows, context_id, factory)
+    growing = {row[1]: to_block(row, context_id, factory) for row in _open(shape(selection)).all(conn, **bound)}
+    if growing:
+        pieces = _PIECES.all(conn, history_id=history.id, after=after, end=end)
+        entries += [to_text_entry(n, at, text, growing[i], factory) for n, i, at, text in pieces if i in growing]
+        entries.sort(key=lambda entry: entry.sequence)
+    return LogPage(entries, end, history.head, over)
+
+
+_RUN_STATE = Prepared(
+    select(runs.c.state)
+    .join(histories_table, histories_table.c.id == runs.c.history_id)
+    .where(histories_table.c.context_id == bindparam("context_id"), runs.c.id == bindparam("run_id"))
+)
+
+
+def _is_over(conn: Connection, context_id: str, run_id: str) -> bool:
+    row = _RUN_STATE.first(conn, context_id=context_id, run_id=run_id)
+    return row is not None and row[0] != "running"
+
+
+@lru_cache(maxsize=512)
+def _log(selection: Shape, runs_too: bool) -> Prepared:
+    of_block = (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index)
+    wanted = and_(true(), *conditions(selection))
+    if runs_too:
+        of_run = (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text)
+        statement = select(changes.c.sequence, changes.c.type, *BLOCK_COLUMNS, *RUN_COLUMNS)
+        statement = statement.outerjoin(blocks, of_block).outerjoin(runs, of_run & (changes.c.type >= RUN_STARTED))
+        run_wanted = runs.c.id == bindparam("run") if selection.run else runs.c.id.is_not(None)
+        wanted = (blocks.c.id.is_not(None) & wanted) | run_wanted
+    else:
+        statement = select(changes.c.sequence, changes.c.type, *BLOCK_COLUMNS).join(blocks, of_block)
+    return Prepared(
+        statement.where(
+            changes.c.history_id == bindparam("history_id"),
+            changes.c.sequence > bindparam("after"),
+            changes.c.sequence <= bindparam("end"),
+            changes.c.type != TEXT_APPENDED,
+            wanted,
+        )
+        .order_by(changes.c.sequence)
+        .limit(bindparam("limit"))
+    )
+
+
+def _entries(rows: list[Row], context_id: str, cursors: CursorFactory) -> list[Entry]:
+    """Changes of the rows of a page; several about one block share it."""
+    seen: dict[int, Block] = {}
+    entries = []
+    width = len(BLOCK_COLUMNS)
+    for sequence, type, *columns in rows:
+        if type >= RUN_STARTED:
+            entries.append(to_run_entry(type, sequence, to_run(tuple(columns[width:]), context_id), cursors))
+            continue
+        block = seen.get(columns[1])
+        if block is None:
+            block = seen[columns[1]] = to_block(tuple(columns[:width]), context_id, cursors)
+        entries.append(to_entry(type, sequence, block, cursors))
+    return entries
+
+
+@lru_cache(maxsize=512)
+def _open(selection: Shape) -> Prepared:
+    return Prepared(
+        select(*BLOCK_COLUMNS).where(
+            blocks.c.history_id == bindparam("history_id"), not_closed, blocks.c.state == "open", *conditions(selection)
+        )
+    )
+
+
+_PIECES = Prepared(
+    select(changes.c.sequence, changes.c.block_index, changes.c.offset, changes.c.text)
+    .where(
+        changes.c.history_id == bindparam("history_id"),
+        changes.c.sequence > bindparam("after"),
+        changes.c.sequence <= bindparam("end"),
+        changes.c.type == TEXT_APPENDED,
+    )
+    .order_by(changes.c.sequence)
+)
+
+
+_NEWEST = Prepared(select(func.max(changes.c.id)))
+# Grouped by an expression, for the index of the bare column would be walked from one end to the other.
+_MOVED = Prepared(
+    select(changes.c.history_id, func.max(changes.c.id))
+    .where(changes.c.id > bindparam("position"))
+    .group_by(changes.c.history_id + literal_column("0"))
+)
+
+
+def newest(conn: Connection) -> int:
+    """The position of the whole store's log."""
+    row = _NEWEST.first(conn)
+    return int(row[0]) if row is not None and row[0] is not None else 0
+
+
+def moved(conn: Connection, position: int) -> tuple[set[int], int]:
+    """The histories written to since a position of the store's log, and its new position."""
+    rows = _MOVED.all(conn, position=position)
+    return {row[0] for row in rows}, max((row[1] for row in rows), default=position)
