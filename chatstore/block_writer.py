@@ -7,7 +7,8 @@ import threading
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
+from weakref import finalize
 
 from chatstore import requests
 from chatstore.errors import ChatStoreError, RunCancelled
@@ -42,6 +43,7 @@ class BlockWriter:
         self._store = store
         self._growing = growing
         self._ended = False
+        self._dropped = _dropped(self, growing)
 
     @property
     def block(self) -> Block:
@@ -73,6 +75,7 @@ class BlockWriter:
     def _end(self, ending: Ending) -> Block:
         self._wait(self._growing.stop)
         self._ended = True
+        self._dropped.detach()
         return self._store._write(_end_of(self._growing, ending))
 
     def _wait(self, until: Callable[[Callable[[], None]], None]) -> None:
@@ -140,6 +143,7 @@ class AsyncBlockWriter:
     async def _end(self, ending: Ending) -> Block:
         await self._wait(self._growing.stop)
         self._ended = True
+        self._dropped.detach()
         return await self._store._write(_end_of(self._growing, ending))
 
     async def _wait(self, until: Callable[[Callable[[], None]], None]) -> None:
@@ -151,6 +155,7 @@ class AsyncBlockWriter:
     async def _begin(self) -> Self:
         if self._opened is None:
             self._opened = await self._open()
+            self._dropped = _dropped(self, self._opened)
         return self
 
     def __await__(self) -> Generator[object, None, Self]:
@@ -188,6 +193,13 @@ def _end_of(written: Growing, ending: Ending) -> Callable[[Transaction], Block]:
         rest=written.rest(),
         ending=ending,
     )
+
+
+def _dropped(writer: object, written: Growing) -> finalize[..., Any]:
+    """Ends the block of a writer that nobody keeps and nobody ended."""
+    abandoned = finalize(writer, written.abandon)
+    abandoned.atexit = False
+    return abandoned
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from chatstore import checks, ids, processes
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, locate, open_database
-from chatstore.errors import InvalidInput
+from chatstore.errors import InvalidInput, StorageError
 from chatstore.forking import Owner
 from chatstore.live import wakers
 from chatstore.live.hub import Hub
@@ -83,8 +83,12 @@ class Core:
         self._next_look = now + LOOK_EVERY
         held = [lease for lease in leases.all_leases(conn) if lease.id != self.lease.id]
         for lease in self._watch.expired(held, now):
-            ended = self.committer.run(partial(leases.take_away, lease_id=lease.id))
-            _log.info("process %d is dead; %d runs and blocks of it were interrupted", lease.pid, ended)
+            try:
+                ended = self.committer.run(partial(leases.take_away, lease_id=lease.id))
+            except StorageError as error:
+                _log.warning("what process %d left open stays so for now: %s", lease.pid, error)
+            else:
+                _log.info("process %d is dead; %d runs and blocks of it were interrupted", lease.pid, ended)
 
     @property
     def forked(self) -> bool:

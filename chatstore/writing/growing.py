@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
@@ -21,6 +22,7 @@ from chatstore.writing.committer import Committer
 
 GATHER = 0.002
 """Seconds that text may wait for more, beside the time that a commit takes."""
+LONGEST_PAUSE = 5.0
 MAX_WAITING = 1_000_000
 """Characters that one block keeps in memory while the disk is slow; `write` waits above it."""
 
@@ -38,6 +40,7 @@ class Growing:
         self.stored = 0
         self._flusher = flusher
         self._waiting: list[str] = []
+        self._length = 0
         self._in_flight = ""
         self._error: Exception | None = None
         self._stopped = False
@@ -53,7 +56,8 @@ class Growing:
             if not text:
                 return True
             self._waiting.append(text)
-            room = sum(map(len, self._waiting)) < MAX_WAITING if len(text) > 1000 else len(self._waiting) < 100_000
+            self._length += len(text)
+            room = self._length < MAX_WAITING
         self._flusher.mark(self)
         return room
 
@@ -64,6 +68,7 @@ class Growing:
                 return None
             self._in_flight = "".join(self._waiting)
             self._waiting = []
+            self._length = 0
             return self.stored, self._in_flight
 
     def done(self, error: Exception | None) -> None:
@@ -74,6 +79,7 @@ class Growing:
                 self.stored += len(self._in_flight)
             elif not isinstance(error, (BlockEnded, RunOver)):
                 self._waiting.insert(0, self._in_flight)
+                self._length += len(self._in_flight)
             self._in_flight = ""
             self._error = error or self._error
             again = bool(self._waiting) and error is None and not self._stopped
@@ -111,6 +117,10 @@ class Growing:
                 raise self._error
             return "".join(self._waiting)
 
+    def abandon(self) -> None:
+        """Nobody writes the block any more, and nobody ended it. Called by the garbage collector, wherever it is."""
+        self._flusher.abandoned.append(self)
+
     def check(self) -> None:
         """Raises what went wrong with the text so far, once."""
         with self._lock:
@@ -135,6 +145,7 @@ class Flusher:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._ended = False
+        self.abandoned: deque[Growing] = deque()
 
     def mark(self, block: Growing) -> None:
         """There is text of this block to commit."""
@@ -183,6 +194,7 @@ class Flusher:
                     self._ended = True
                     return
             self._flush([*marked])
+            self._end_abandoned()
             self._do_chores()
             time.sleep(GATHER)
 
@@ -197,8 +209,22 @@ class Flusher:
         for (block, _), error in zip(taken, self._committer.run_all(writes), strict=True):
             block.done(error)
 
+    def _end_abandoned(self) -> None:
+        """Ends blocks whose writers were dropped, as interrupted: no block stays open for ever."""
+        while self.abandoned:
+            block = self.abandoned.popleft()
+            _log.warning("the writer of block %s was dropped before the block was ended", block.block.id)
+            write = partial(
+                growing.end_block,
+                context=block.context,
+                index=block.block.index,
+                rest=block.rest(),
+                ending=growing.Ending("interrupted"),
+            )
+            self._committer.run_all([write])
+
     def _pause(self) -> float:
-        return min((due for due, _, _ in self._chores), default=time.monotonic() + 60.0) - time.monotonic()
+        return min((due for due, _, _ in self._chores), default=time.monotonic() + LONGEST_PAUSE) - time.monotonic()
 
     def _do_chores(self) -> None:
         now = time.monotonic()

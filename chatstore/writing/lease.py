@@ -25,17 +25,20 @@ class LeaseHolder:
         self._flusher = flusher
         self._seconds = seconds
         self._renewing = False
+        self._taken: tuple[Transaction, int] | None = None
         self.id: int | None = None
 
     def take(self, transaction: Transaction) -> int:
         """Takes the lease, within the write that opens something under it, unless it is held."""
-        if self.id is None:
+        if self.id is not None:
+            return self.id
+        if self._taken is None or self._taken[0] is not transaction:
             pid = os.getpid()
             seconds = max(1, round(self._seconds))
             taken = leases.take(transaction, processes.machine(), pid, processes.started(pid), seconds)
+            self._taken = transaction, taken
             transaction.after_commit.append(partial(self._adopt, taken))
-            return taken
-        return self.id
+        return self._taken[1]
 
     def close(self) -> None:
         """Gives the lease back. What is still open under it ends as interrupted: nobody is left to write it."""
@@ -45,6 +48,7 @@ class LeaseHolder:
 
     def _adopt(self, taken: int) -> None:
         self.id = taken
+        self._taken = None
         if not self._renewing:
             self._renewing = True
             self._flusher.every(self._seconds / _RENEWALS, self._renew)

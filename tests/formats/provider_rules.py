@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -68,7 +69,7 @@ def check_anthropic(prompt: dict[str, Any]) -> None:
         ["user"] if len(messages) % 2 else []
     )
     uses: list[str] = []
-    for message, following in zip(messages, [*messages[1:], None], strict=True):
+    for message, following in zip_longest(messages, messages[1:]):
         content = message["content"]
         assert content, "a message without content"
         mine = [item["id"] for item in content if item["type"] == "tool_use"]
