@@ -44,23 +44,24 @@ def close_calls(blocks: Sequence[Block]) -> list[Block]:
 def calls_of(blocks: Iterable[Block]) -> dict[str, str]:
     """For each function result, by its id, the id of the call among the blocks that it answers.
 
-    It is the result's parent. Where its parent is no call, the call is found as OpenCalls finds it; where its parent
-    is not among the blocks, the result has no call here.
+    It is the result's parent, and none where that is not among them. Only a result without a parent goes by its call
+    id: in a window it would be taken for that of another call with the same id.
     """
-    seen: dict[str, str] = {}
+    known: set[str] = set()
     calls: OpenCalls[str] = OpenCalls()
     found: dict[str, str] = {}
     group = 0
     for block in blocks:
         if block.type == "function_call":
             calls.add(block.id, group, _field(block, "call_id"), _field(block, "name"))
+            known.add(block.id)
         else:
             group += 1
-        seen[block.id] = block.type
         if block.type == "function_result":
-            call = _answered_call(block, seen, calls)
-            if call is not None:
+            call = block.parent_id or calls.answer(_field(block, "call_id"), _field(block, "name"))
+            if call in known:
                 found[block.id] = call
+                calls.close(call)
     return found
 
 
@@ -163,14 +164,6 @@ def _preamble(blocks: Sequence[Block]) -> list[Block]:
 
 def _begins_turn(block: Block) -> bool:
     return block.type == "message" and block.role == "user"
-
-
-def _answered_call(result: Block, seen: dict[str, str], calls: OpenCalls[str]) -> str | None:
-    parent = result.parent_id
-    if parent is None or (parent in seen and seen[parent] != "function_call"):
-        return calls.answer(_field(result, "call_id"), _field(result, "name"))
-    calls.close(parent)
-    return parent if parent in seen else None
 
 
 def _field(block: Block, name: str) -> str | None:

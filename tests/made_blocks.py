@@ -92,21 +92,30 @@ parts = st.lists(media | st.builds(Part, type=st.just("text"), text=texts), max_
 runs = st.sampled_from([None, None, "run-1", "run-2"])
 
 
-@st.composite
-def histories(draw: st.DrawFn, *, max_size: int = 14) -> list[Block]:
+roles = st.sampled_from(["user", "user", "assistant", "assistant", "system", "developer", "critic"])
+messages = st.builds(said, roles, texts, author=authors, parts=parts, run_id=runs)
+calls = st.builds(called, names, arguments, call_ids, author=authors, run_id=runs)
+thoughts = st.builds(thought, texts, st.sampled_from([None, "", "signed"]), author=authors)
+others = st.builds(BlockDraft, type=st.sampled_from(["status", "error", "note"]), text=texts)
+results = st.builds(answered, texts, call_id=call_ids, is_error=st.booleans(), parts=parts)
+answers = st.tuples(results, st.sampled_from(["call", "call", "call", "first", "cut off", None]), st.integers(0, 3))
+steps = st.one_of(messages, calls, calls, answers, answers, thoughts, others)
+
+
+def histories(*, max_size: int = 14) -> st.SearchStrategy[list[Block]]:
     """Any history: calls never answered or twice, results without calls, everything between everything."""
+    return st.lists(steps, max_size=max_size).map(assembled)
+
+
+def assembled(steps: list[BlockDraft | tuple[BlockDraft, str | None, int]]) -> list[Block]:
+    """The blocks of steps; results get their parents, a call so many calls before them, or another."""
     drafts: list[BlockDraft] = []
-    for _ in range(draw(st.integers(0, max_size))):
-        drafts.append(draw(_draft([draft for draft in drafts if draft.type == "function_call"], drafts)))
+    for step in steps:
+        if isinstance(step, BlockDraft):
+            drafts.append(step)
+            continue
+        result, parent, back = step
+        before = [draft for draft in drafts if draft.type == "function_call"][-1 - back :]
+        known = {"call": before[:1], "first": drafts[:1], "cut off": [block_id(999)]}.get(parent or "", [])
+        drafts.append(result.model_copy(update={"parent": known[0] if known else None}))
     return stored(drafts)
-
-
-def _draft(calls: list[BlockDraft], before: list[BlockDraft]) -> st.SearchStrategy[BlockDraft]:
-    roles = st.sampled_from(["user", "user", "assistant", "assistant", "system", "developer", "critic"])
-    message = st.builds(said, roles, texts, author=authors, parts=parts, run_id=runs)
-    call = st.builds(called, names, arguments, call_ids, author=authors, run_id=runs)
-    parent = st.sampled_from([*calls, *calls, None, block_id(999), *before[:1]])
-    result = st.builds(answered, texts, parent, call_id=call_ids, is_error=st.booleans(), parts=parts)
-    reasoning = st.builds(thought, texts, st.sampled_from([None, "", "signed"]), author=authors)
-    other = st.builds(BlockDraft, type=st.sampled_from(["status", "error", "note"]), text=texts)
-    return st.one_of(message, call, call, result, result, reasoning, other)

@@ -23,9 +23,7 @@ TextArgument = Annotated[
 ]
 RoleOption = Annotated[
     str | None,
-    typer.Option(
-        "--role", metavar="ROLE", help="user, assistant, system, ...; a message is the user's unless it says so."
-    ),
+    typer.Option("--role", metavar="ROLE", help="user, assistant, system, ... [default: user, for a message]"),
 ]
 BlockTypeOption = Annotated[
     str, typer.Option("--type", metavar="TYPE", help="message, status, reasoning, error, or a name of yours.")

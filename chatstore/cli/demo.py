@@ -49,8 +49,8 @@ from chatstore import BlockAdded, ChatStore, TextAppended
 with ChatStore("chat.db") as store:
     for change in store.history("demo").subscribe(timeout=30):
         match change:
-            case BlockAdded():
-                print("\\n", change.cursor, change.type, change.block.text, end=" ")
+            case BlockAdded(block=block):
+                print(f"\\n{change.cursor} {block.type}", block.text, end="")
             case TextAppended():
                 print(change.text, end="", flush=True)
 
@@ -193,10 +193,9 @@ def _check(history: History, changes: Sequence[Change]) -> None:
 
 
 def _summarise(output: Output, delays: Sequence[float], changes: Sequence[Change]) -> None:
-    pieces = len(changes) - len(delays)
     _say(
         output,
-        f"\n{len(changes)} changes, {pieces} of them pieces of growing text: in order, none missing, none twice.",
+        f"\n{len(changes)} changes, {len(changes) - len(delays)} of them text that grew: none missing, none twice.",
     )
     _say(output, "Resumed at the cursor of each: it gave exactly the rest.")
     _say(

@@ -15,7 +15,7 @@ from chatstore.cli.safe import one_line
 def migrate_command(
     path: Annotated[
         str | None,
-        typer.Argument(metavar="PATH", help="The store; that of --store where it is left out.", show_default=False),
+        typer.Argument(metavar="PATH", help="The store. [default: that of --store]", show_default=False),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:

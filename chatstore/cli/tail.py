@@ -143,6 +143,7 @@ class _Tail:
 
     def print(self) -> None:
         """Prints changes to the end of the command, and then the command that goes on there."""
+        self._check()
         position: tuple[str, dict[str, int]] | None = None
         try:
             for changes, cursor in self._batches():

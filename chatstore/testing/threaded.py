@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar, cast
+from typing import Any, Self
 
-from chatstore import Change, ChatStore, Cursor, History, Subscription
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_END: Final = object()
-# A subscription that waits keeps its thread, and the default pool of a small machine has six.
-_THREADS = 64
-
-
-class _Threads:
-    """The threads of one store."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="threaded-store")
-
-    async def run(self, call: Callable[P, T], /, *values: P.args, **named: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(call, *values, **named))
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._pool.shutdown)
+from chatstore import Block, ChatStore, History, Run, RunHandle
+from chatstore.testing.hopping import (
+    ThreadedBlockReader,
+    ThreadedBlockWriter,
+    ThreadedRunScope,
+    ThreadedSubscription,
+    Threads,
+    pulled,
+)
 
 
 class ThreadedChatStore:
@@ -38,12 +25,35 @@ class ThreadedChatStore:
     def __init__(self, location: str, **options: Any) -> None:
         self._open = partial(ChatStore, location, **options)
         self._store: ChatStore | None = None
-        self._threads = _Threads()
+        self._threads = Threads()
+
+    @property
+    def _opened(self) -> ChatStore:
+        assert self._store is not None, "open the store first"
+        return self._store
 
     def history(self, context: str | Mapping[str, str]) -> ThreadedHistory:
         """As `ChatStore.history`, of the store that was opened."""
-        assert self._store is not None, "open the store first"
-        return ThreadedHistory(self._threads, self._store.history(context))
+        return ThreadedHistory(self._threads, self._opened.history(context))
+
+    def subscribe(self, **wanted: Any) -> ThreadedSubscription:
+        """As `ChatStore.subscribe`; it begins with `async with` or with the first step."""
+        return ThreadedSubscription(self._threads, partial(self._opened.subscribe, **wanted))
+
+    async def submit(
+        self, agent: Callable[[ThreadedHistory, str], Awaitable[Any]], prompt: str, **options: Any
+    ) -> ThreadedRunHandle:
+        """As `ChatStore.submit`; the agent is a coroutine function, which the run's thread waits for."""
+        loop = asyncio.get_running_loop()
+
+        async def work(history: History, prompt: str) -> Any:
+            return await agent(ThreadedHistory(self._threads, history), prompt)
+
+        def work_on_the_loop(history: History, prompt: str) -> Any:
+            return asyncio.run_coroutine_threadsafe(work(history, prompt), loop).result()
+
+        submit = partial(self._opened.submit, work_on_the_loop, prompt, **options)
+        return ThreadedRunHandle(self._threads, await self._threads.run(submit))
 
     def __getattr__(self, name: str) -> Any:
         return partial(self._threads.run, getattr(self._store, name))
@@ -68,7 +78,7 @@ class ThreadedChatStore:
 class ThreadedHistory:
     """A History whose methods are awaited."""
 
-    def __init__(self, threads: _Threads, history: History) -> None:
+    def __init__(self, threads: Threads, history: History) -> None:
         self._threads = threads
         self._history = history
 
@@ -81,56 +91,50 @@ class ThreadedHistory:
         """As `History.subscribe`; it begins with `async with` or with the first step."""
         return ThreadedSubscription(self._threads, partial(self._history.subscribe, *values, **named))
 
+    def open_message(self, **options: Any) -> ThreadedBlockWriter:
+        """As `History.open_message`."""
+        return ThreadedBlockWriter(self._threads, partial(self._history.open_message, **options))
+
+    def open_block(self, type: str, **options: Any) -> ThreadedBlockWriter:
+        """As `History.open_block`."""
+        return ThreadedBlockWriter(self._threads, partial(self._history.open_block, type, **options))
+
+    async def append_assistant_message(self, text: str | Iterable[str] | AsyncIterable[str], **options: Any) -> Block:
+        """As `History.append_assistant_message`; an async iterator is waited for by the thread that writes."""
+        if isinstance(text, AsyncIterable):
+            text = pulled(asyncio.get_running_loop(), aiter(text))
+        return await self._threads.run(self._history.append_assistant_message, text, **options)
+
+    def run(self, **options: Any) -> ThreadedRunScope:
+        """As `History.run`."""
+        return ThreadedRunScope(self._threads, self._history.run(**options))
+
+    async def read_block(self, block: Block | str) -> ThreadedBlockReader:
+        """As `History.read_block`."""
+        return ThreadedBlockReader(self._threads, await self._threads.run(self._history.read_block, block))
+
     def __getattr__(self, name: str) -> Any:
         return partial(self._threads.run, getattr(self._history, name))
 
 
-class ThreadedSubscription(AsyncIterator[Change]):
-    """A Subscription that is iterated on a thread and awaited; a step whose wait was cancelled is waited for again."""
+class ThreadedRunHandle:
+    """A RunHandle whose methods are awaited."""
 
-    def __init__(self, threads: _Threads, subscribe: Callable[[], Subscription]) -> None:
+    def __init__(self, threads: Threads, handle: RunHandle[Any]) -> None:
         self._threads = threads
-        self._subscribe = subscribe
-        self._subscription: Subscription | None = None
-        self._step: asyncio.Future[Any] | None = None
-        self._closed = False
+        self._handle = handle
+        self.history = ThreadedHistory(threads, handle.history)
+        self.run = handle.run
+        self.cursor = handle.cursor
 
-    @property
-    def cursor(self) -> Cursor | None:
-        """As `Subscription.cursor`."""
-        return None if self._subscription is None else self._subscription.cursor
+    async def wait(self, timeout: float | None = None) -> Run | None:
+        """As `RunHandle.wait`."""
+        return await self._threads.run(self._handle.wait, timeout)
 
-    async def __anext__(self) -> Change:
-        if self._closed and self._subscription is None:
-            raise StopAsyncIteration
-        if self._step is None:
-            subscription = await self._begin()
-            self._step = asyncio.ensure_future(self._threads.run(next, subscription, _END))
-        change = await asyncio.shield(step := self._step)
-        if self._step is step:
-            self._step = None
-        if change is _END:
-            raise StopAsyncIteration
-        return cast("Change", change)
+    async def result(self, timeout: float | None = None) -> Any:
+        """As `RunHandle.result`."""
+        return await self._threads.run(self._handle.result, timeout)
 
-    async def close(self) -> None:
-        """As `Subscription.close`."""
-        self._closed = True
-        if self._subscription is not None:
-            await asyncio.to_thread(self._subscription.close)
-        if self._step is not None:
-            await asyncio.gather(self._step, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        await self._begin()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def _begin(self) -> Subscription:
-        if self._subscription is None:
-            self._subscription = await self._threads.run(self._subscribe)
-        return self._subscription
+    async def cancel(self) -> None:
+        """As `RunHandle.cancel`."""
+        await self._threads.run(self._handle.cancel)

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from command_process import COMMAND, DEADLINE, Process
+from typer.core import TyperCommand as Command
+from typer.main import get_command
 from typer.testing import Result
 
 import chatstore
 from chatstore import BlockDraft, ChatStore
+from chatstore.cli import app
 
 Run = Callable[..., Result]
-READING = [("show", "c"), ("tail", "c"), ("ls",), ("info",)]
+READING = [("show", "c"), ("tail", "c"), ("tail", "--all"), ("runs",), ("cancel", "r"), ("ls",), ("info",)]
 
 
 def test_it_says_its_version(run: Run) -> None:
@@ -24,8 +27,31 @@ def test_it_says_its_version(run: Run) -> None:
 
 def test_help_names_every_command_and_exit_code(run: Run) -> None:
     text = run("--help").stdout
-    for word in ("tail", "show", "ls", "append", "info", "import", "export", "migrate", "demo", "130", "143", "141"):
+    for word in (
+        "tail",
+        "show",
+        "runs",
+        "cancel",
+        "ls",
+        "append",
+        "info",
+        "import",
+        "export",
+        "migrate",
+        "demo",
+        "130",
+        "143",
+        "141",
+    ):
         assert word in text
+
+
+@pytest.mark.parametrize("command", get_command(app).commands.values(), ids=lambda command: command.name)
+def test_help_shows_every_word_of_every_option(run: Run, command: Command) -> None:
+    shown = run(command.name, "--help").stdout.split()
+    for parameter in command.params:
+        words = (parameter.help or "").split()
+        assert any(shown[at : at + len(words)] == words for at in range(len(shown))), parameter.name
 
 
 @pytest.mark.parametrize(
@@ -90,6 +116,18 @@ def test_what_is_not_a_store_is_refused_and_left_alone(
         ("tail", "c", "--after", "nonsense"),
         ("tail", "c", "--after", "000000000000-000000000000-000000000001"),
         ("tail", "c", "--type", ""),
+        ("tail",),
+        ("tail", "c", "--all"),
+        ("tail", "--all", "--run", "r"),
+        ("tail", "--all", "--after", "000000000000-000000000000-000000000001"),
+        ("tail", "--all", "--after", "000000000000-0000000000000001"),
+        ("tail", "c", "--printed", "nonsense"),
+        ("tail", "c", "--printed", "=1"),
+        ("tail", "c", "--printed", "block=-1"),
+        ("runs", "c", "--key", "a=b"),
+        ("runs", ""),
+        ("cancel",),
+        ("cancel", "r", ""),
         ("ls", "--key", "=x"),
         ("ls", "--tag", "nocolon"),
         ("append", "c", "x", "--tag", ":"),
@@ -111,7 +149,7 @@ def test_wrong_usage_exits_with_2_and_no_traceback(store: ChatStore, run: Run, c
     assert store.history("c").count() == 1 and len(store.contexts()) == 1
 
 
-@pytest.mark.parametrize("command", ["show", "tail"])
+@pytest.mark.parametrize("command", ["show", "tail", "runs"])
 def test_a_context_that_does_not_exist_is_an_error_that_names_it(store: ChatStore, run: Run, command: str) -> None:
     result = run(command, "typo")
     assert (result.stdout, result.exit_code) == ("", 1)

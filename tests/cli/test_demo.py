@@ -20,7 +20,7 @@ from chatstore.cli.demo import PYTHON
 
 DEMO = (sys.executable, "-P", "-c", "from chatstore.cli import main; main()", "demo")  # -P: as the console script
 DEADLINE = 60
-CHANGE = re.compile(r"^ +-?\d+\.\d ms  …(\d{6}) +(\d+) (\w+) +(.*)$", re.MULTILINE)
+CHANGE = re.compile(r"^ +-?\d+\.\d ms  …(\d{6}) +(\d*) ?(\w+) +(.*)$", re.MULTILINE)
 
 LONG = "import os\nimport re\n\n\nclass A:\n    def f(self):\n        x = 1\n        return x\n"
 
@@ -125,10 +125,26 @@ def is_running(process: int) -> bool:
 
 def test_it_follows_every_block_of_the_other_process_in_order(kept: Kept) -> None:
     changes = CHANGE.findall(kept.output)
-    assert [(int(cursor), int(index)) for cursor, index, *_ in changes] == [(n + 1, n) for n in range(len(changes))]
-    assert {label for *_, label, _ in changes} == {"user", "status", "call", "result", "assistant"}
-    assert f"{len(changes)} changes: in order, none missing, none twice." in kept.output
+    cursors = [int(cursor) for cursor, *_ in changes]
+    assert cursors == sorted(set(cursors))
+    added = [int(index) for _, index, _, words in changes if index and not words.startswith("complete: ")]
+    assert added == list(range(len(added)))
+    assert {label for *_, label, _ in changes} == {"run", "user", "status", "call", "result", "assistant"}
+    assert re.search(
+        r"^\d+ changes, \d+ of them text that grew: none missing, none twice\.$", kept.output, re.MULTILINE
+    )
     assert "\x1b" not in kept.output
+
+
+def test_the_answers_grow_below_their_line(kept: Kept) -> None:
+    with ChatStore(kept.store) as store:
+        history = store.history(store.contexts()[0].context_id)
+        answers = history.get_messages(kind="transcript", roles=["assistant"])
+        assert [run.state for run in history.runs()] == ["completed", "completed"]
+        assert {block.run_id for block in history.get_messages()} == {run.id for run in history.runs()}
+    for answer in answers:
+        grown = "".join(f"\n         {line}" for line in answer.text.split("\n"))
+        assert re.search(rf" {answer.index} assistant [^\n]*{re.escape(grown)}\n.* complete: ", kept.output)
 
 
 def test_what_the_agent_says_is_computed_from_the_files(kept: Kept) -> None:
@@ -198,7 +214,7 @@ def test_it_fits_a_terminal_of_80_columns(sources: Path, empty: Path) -> None:
         os.close(theirs)
         shown = read_all(ours)
     assert "\x1b[1m" in shown
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.splitlines()]
+    lines = [re.sub(r"\x1b\[[0-9;]*[mGK]", "", line) for line in shown.splitlines()]
     assert sum(bool(CHANGE.match(line)) for line in lines) > 10
     assert [line for line in lines if len(line) > 80 and str(sources) not in line and ".db" not in line] == []
 
@@ -249,20 +265,21 @@ def test_a_reader_that_leaves_ends_both_processes(started: Demo, tmp_path: Path)
 
 
 def test_the_python_it_shows_does_the_same(empty: Path) -> None:
-    follow, write, read = (f"from chatstore import ChatStore\n# In{part}" for part in PYTHON.split("# In")[1:])
-    follow = (
-        follow.replace("timeout=30", "timeout=30, types=['message']").rstrip()
-        + "\n        if change.role == 'assistant': break\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", follow], cwd=empty, stdout=subprocess.PIPE, text=True) as follower:
-        subprocess.run([sys.executable, "-c", write], cwd=empty, timeout=DEADLINE, check=True)
-        followed, _ = follower.communicate(timeout=DEADLINE)
-    assert [line.split(maxsplit=1)[1] for line in followed.splitlines()] == [
+    imported, *parts = PYTHON.split("# In")
+    follow, write, read = (f"{imported}# In{part}" for part in parts)
+    assert "timeout=30" in follow
+    subprocess.run([sys.executable, "-c", write], cwd=empty, timeout=DEADLINE, check=True)
+    followed = python(follow.replace("timeout=30", "timeout=0.5"), empty).splitlines()
+    assert [line.split(maxsplit=1)[1] for line in followed if line] == [
         "message Which file is the largest?",
+        "status Counting lines",
+        'function_call {"count":1}',
+        "function_result core.py: 102 lines",
         "message core.py is, with 102 lines.",
     ]
-    counted = "\nprint(len(transcript), len(trace))"
-    counts = subprocess.run(
-        [sys.executable, "-c", read + counted], cwd=empty, capture_output=True, text=True, check=True
-    )
-    assert counts.stdout == "2 5\n"
+    assert python(f"{read}\nprint(len(transcript), len(trace))", empty) == "2 5\n"
+
+
+def python(code: str, directory: Path) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=DEADLINE, check=True).stdout

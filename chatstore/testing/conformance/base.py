@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
@@ -11,9 +11,22 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
-from chatstore import AsyncChatStore, AsyncHistory, AsyncSubscription, BlockDraft, Change
+from chatstore import (
+    AsyncChatStore,
+    AsyncHistory,
+    AsyncStoreSubscription,
+    AsyncSubscription,
+    Block,
+    BlockAdded,
+    BlockClosed,
+    BlockDraft,
+    BlockUpdated,
+    Change,
+    TextAppended,
+)
 
 T = TypeVar("T")
+Following: TypeAlias = AsyncSubscription | AsyncStoreSubscription
 Open: TypeAlias = Callable[[], Awaitable[AsyncChatStore]]
 OpenStore: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -72,12 +85,12 @@ async def soon(awaited: Awaitable[T]) -> T:
     return await asyncio.wait_for(awaited, DEADLINE)
 
 
-async def take(subscription: AsyncSubscription, count: int) -> list[Change]:
+async def take(subscription: Following, count: int) -> list[Change]:
     """The next so many changes."""
     return [await soon(anext(subscription)) for _ in range(count)]
 
 
-async def rest(subscription: AsyncSubscription) -> list[Change]:
+async def rest(subscription: Following) -> list[Change]:
     """All changes until the subscription ends by itself."""
 
     async def gather() -> list[Change]:
@@ -96,9 +109,51 @@ async def fill(history: AsyncHistory, count: int) -> None:
     await history.append([BlockDraft(text=str(place)) for place in range(count)])
 
 
-def texts(changes: list[Change]) -> list[str]:
+def block_of(change: Change) -> Block:
+    """The block that a change shows whole."""
+    assert isinstance(change, (BlockAdded, BlockUpdated, BlockClosed)), change
+    return change.block
+
+
+def texts(changes: Iterable[Change]) -> list[str]:
     """What the blocks of changes say."""
-    return [change.block.text for change in changes]
+    return [block_of(change).text for change in changes]
+
+
+def indexes(changes: Iterable[Change]) -> list[int]:
+    """The places of the blocks of changes."""
+    return [block_of(change).index for change in changes]
+
+
+class Reader:
+    """Who follows: applies changes as they come, and fails at a gap, a repetition or a step back."""
+
+    def __init__(self, after: str = "") -> None:
+        self.cursor = after
+        self.texts: dict[int, str] = {}
+        self.ended: dict[int, Block] = {}
+        self.added: set[int] = set()
+
+    def see(self, changes: Iterable[Change], *, whole: bool = True) -> None:
+        """Takes changes; `whole` where this reader sees every change of the blocks that it sees at all."""
+        for change in changes:
+            assert change.cursor > self.cursor
+            self.cursor = change.cursor
+            if isinstance(change, TextAppended):
+                text = self.texts.get(change.index, "")
+                assert not whole or change.offset == len(text), change
+                self.texts[change.index] = text[: change.offset] + change.text
+            elif isinstance(change, (BlockAdded, BlockClosed)):
+                self._see_block(change, change.block)
+
+    def _see_block(self, change: BlockAdded | BlockClosed, block: Block) -> None:
+        seen = self.added if isinstance(change, BlockAdded) else self.ended
+        assert block.index not in seen, f"{type(change).__name__} of {block.index} came twice"
+        if isinstance(change, BlockAdded):
+            self.added.add(block.index)
+        else:
+            self.ended[block.index] = block
+        self.texts[block.index] = block.text
 
 
 @asynccontextmanager

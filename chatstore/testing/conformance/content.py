@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstore import AsyncChatStore, AsyncHistory, BlockDraft, Tag
-from chatstore.testing.conformance.base import Part, examples, log
+from chatstore.testing.conformance.base import Part, block_of, examples, log
 
 _names = count()
 
@@ -95,7 +95,7 @@ class Content(Part):
     @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
     async def test_text_comes_back_equal(self, history: AsyncHistory, text: str) -> None:
         block = await history.append_user_message(text, data={"in data": text, text: 1})
-        for found in (block, *await history.get_messages(), *(change.block for change in await log(history))):
+        for found in (block, *await history.get_messages(), *map(block_of, await log(history))):
             assert found.text == text
             assert found.data == {"in data": text, text: 1}
 

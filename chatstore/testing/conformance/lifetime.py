@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chatstore import BlockDraft, StoreClosed, Tag
-from chatstore.testing.conformance.base import Open, Part, fill, rest, soon, take
+from chatstore.testing.conformance.base import Open, Part, fill, rest, soon, take, texts
 
 
 class Lifetime(Part):
@@ -39,7 +39,7 @@ class Lifetime(Part):
         ending = asyncio.ensure_future(anext(subscription))
         while not ending.done():
             await history.append_user_message("y")
-        assert (await ending).block.text == "y"
+        assert texts([await ending]) == ["y"]
         await subscription.close()
 
     async def test_close_is_idempotent(self, another: Open) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from chatstore import Block, BlockDraft, Tag
+from chatstore.prompts import close_calls
 
 TYPES = ("message", "status", "function_call", "function_result", "reasoning", "error", "my_own")
 ROLES = ("user", "assistant", "system", "developer", "tool", "critic")
@@ -51,14 +52,23 @@ def window(blocks: Sequence[Block], query: Query) -> list[Block]:
         if (query.after is None or block.index > query.after) and (query.before is None or block.index < query.before)
     ]
     if query.last is not None:
-        return found[-query.last :] if query.last else []
-    return found if query.limit is None else found[: query.limit]
+        found = found[-query.last :] if query.last else []
+    elif query.limit is not None:
+        found = found[: query.limit]
+    return as_read(found, query.filters)
 
 
 def since_last_user_message(blocks: Sequence[Block], filters: dict[str, Any]) -> list[Block]:
     """The selected blocks behind the last thing that a user said."""
     said = [block.index for block in blocks if block.type == "message" and block.role == "user"]
-    return [block for block in selected(blocks, filters) if not said or block.index > said[-1]]
+    found = [block for block in selected(blocks, filters) if not said or block.index > said[-1]]
+    return as_read(found, filters)
+
+
+def as_read(blocks: list[Block], filters: dict[str, Any]) -> list[Block]:
+    """Selected blocks as a read gives them: in a prompt that nothing narrows, each call has a result."""
+    narrowed = [name for name, values in filters.items() if name != "kind" and (name, values) != ("tags", [])]
+    return close_calls(blocks) if filters.get("kind") == "prompt" and not narrowed else blocks
 
 
 def _matches(

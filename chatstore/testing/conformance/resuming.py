@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chatstore import AsyncChatStore, AsyncHistory, BlockDraft, Change, Tag
 from chatstore.testing.conformance import oracle
-from chatstore.testing.conformance.base import Open, Part, examples, fill, log, rest, soon, take, texts
+from chatstore.testing.conformance.base import Open, Part, block_of, examples, fill, log, rest, soon, take, texts
 
 _names = count()
 
@@ -53,7 +53,7 @@ class Resuming(Part):
             subscription = history.subscribe(after=cursor, follow=False, **filters)
             seen = [change async for _, change in _first(wanted, subscription)]
             await subscription.close()
-            assert seen == [change for change in left if oracle.selected([change.block], filters)][:wanted]
+            assert seen == [change for change in left if oracle.selected([block_of(change)], filters)][:wanted]
             if seen:
                 left = left[left.index(seen[-1]) + 1 :]
                 cursor = seen[-1].cursor

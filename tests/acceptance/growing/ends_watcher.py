@@ -11,9 +11,8 @@ import threading
 import time
 from typing import Any
 
-from growing.processes import arguments, heard, say
-
 from chatstore import AsyncChatStore, AsyncHistory, BlockClosed, ChatStore, History, RunEnded, TextAppended
+from growing.processes import arguments, heard, say
 
 Seen = threading.Semaphore
 

@@ -12,12 +12,12 @@ import signal
 import threading
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
+from chatstore import AsyncChatStore, BlockClosed, Change, ChatStore
 from growing.processes import arguments, heard, say
 from growing.record import Record, read
-
-from chatstore import AsyncChatStore, BlockClosed, Change, ChatStore
 
 
 class Ending:
@@ -79,14 +79,18 @@ async def _run_async(path: str, endings: dict[str, Ending], record: Record) -> N
 def nurse(given: Any) -> None:
     """Follows in children that are killed, one after the other; says how many changes each had handled."""
     while (seconds := heard()) is not None:
-        before = os.path.getsize(given["record"]) if os.path.exists(given["record"]) else 0
+        before = _size(given["record"])
         child = os.fork()
         if not child:
             _follow_until_killed(given)
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        say([os.WIFSIGNALED(status), os.path.getsize(given["record"]) - before])
+        say([os.WIFSIGNALED(status), _size(given["record"]) - before])
+
+
+def _size(record: str) -> int:
+    return Path(record).stat().st_size if Path(record).exists() else 0
 
 
 def _follow_until_killed(given: Any) -> None:

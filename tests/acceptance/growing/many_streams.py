@@ -9,9 +9,8 @@ from __future__ import annotations
 import threading
 from itertools import count
 
-from growing.processes import arguments, say
-
 from chatstore import ChatStore, History
+from growing.processes import arguments, say
 
 FLUSH_EVERY = 5
 

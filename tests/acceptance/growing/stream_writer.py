@@ -8,10 +8,9 @@ import threading
 import time
 from typing import Any
 
+from chatstore import AsyncChatStore, AsyncHistory, BlockWriter, ChatStore, History
 from growing.processes import arguments, say
 from growing.streams import Piece, Stream, streams
-
-from chatstore import AsyncChatStore, AsyncHistory, BlockWriter, ChatStore, History
 
 OPTIONS = {
     "message": {"role": "assistant"},
@@ -61,9 +60,7 @@ async def _write_timed(path: str, mine: list[tuple[str, Stream]], begun: float) 
 
 def main() -> None:
     given = arguments()
-    placed = [
-        (context(number, given["contexts"]), stream) for number, stream in enumerate(streams(given["longest"]))
-    ]
+    placed = [(context(number, given["contexts"]), stream) for number, stream in enumerate(streams(given["longest"]))]
     begun = time.monotonic()
     with ChatStore(given["path"]) as store:
         say("ready")

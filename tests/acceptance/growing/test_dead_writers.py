@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from data_support import report
-from growing.many_streams import text_of
-from growing.processes import Process
 
 from chatstore import ChatStore
+from growing.many_streams import text_of
+from growing.processes import Process
 
 STREAMS, CONTEXTS = 50, 10
 AT_ONCE = 1.0
@@ -95,20 +95,8 @@ def test_all_who_follow_a_writer_they_cannot_see_get_its_end_within_its_lease(tm
         flushed = acknowledged(writing.rest())
     check_ends(ends, runs, flushed)
     delays = sorted(at - killed for *_, at in ends)
-    report(f"a writer in another process namespace, lease {LEASE} s: ends seen after {delays[0]:.2f} to {delays[-1]:.2f} s")
+    report(
+        f"a writer in another process namespace, lease {LEASE} s: ends seen after {delays[0]:.2f} to {delays[-1]:.2f} s"
+    )
     assert delays[0] > LEASE / 2, "the writer was seen to die, which this test is not about"
     assert delays[-1] < LEASE + LOOKS, [(which, number, at - killed) for which, number, _, _, at in ends]
-
-
-def test_runs_started_in_one_commit_outlive_the_length_of_their_lease(tmp_path: Path) -> None:
-    path = tmp_path / "chat.db"
-    with followed(path, STREAMS, lease=1) as (writing, watching, runs):
-        with ChatStore(path) as store:
-            changes = store.history(runs[0][0]).subscribe(after="now", types=["status"], timeout=3.5)
-            assert list(changes) == []  # follows, and looks after the leases, for longer than they last
-            states = [store.history(context_id).get_run(run_id).state for context_id, run_id, _ in runs]
-            leases = store._read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM leases").scalar())
-        assert states == ["running"] * STREAMS
-        assert leases == 1
-        writing.kill()
-        check_ends(watching.rest(), runs, acknowledged(writing.rest()))

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from data_support import report
+
+from chatstore import ChatStore
 from growing.processes import Process
 from growing.record import Growth, grown, read
 from growing.stream_writer import context
 from growing.streams import Stream, streams
-
-from chatstore import ChatStore
 
 CONTEXTS = 21
 
@@ -56,7 +56,12 @@ def test_every_follower_of_recorded_streams_gets_each_text_once_and_in_order(
 ) -> None:
     all_streams = streams(longest)
     rng = random.Random(kills)
-    given = {"path": tmp_path / "chat.db", "contexts": CONTEXTS, "blocks": blocks_of(all_streams), "seconds": 300 if kills > 100 else 30}
+    given = {
+        "path": tmp_path / "chat.db",
+        "contexts": CONTEXTS,
+        "blocks": blocks_of(all_streams),
+        "seconds": 300 if kills > 100 else 30,
+    }
     records = {name: tmp_path / f"{name}.jsonl" for name in ("first", "late", "killed")}
 
     def follower(name: str, face: str, kills: int = 0) -> Process:
