@@ -39,6 +39,8 @@ from chatstore.errors import (
     UsageError,
     WrongEventLoop,
 )
+from chatstore.formats.anthropic_prompt import AnthropicPrompt, to_anthropic
+from chatstore.formats.openai_prompt import to_openai
 from chatstore.history import History
 from chatstore.kinds import Kind
 from chatstore.live.store_subscription import AsyncStoreSubscription, StoreSubscription
@@ -51,6 +53,7 @@ from chatstore.store import ChatStore
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnthropicPrompt",
     "AsyncBlockReader",
     "AsyncBlockWriter",
     "AsyncChatStore",
@@ -115,5 +118,7 @@ __all__ = [
     "WrongEventLoop",
     "collect",
     "last_turns",
+    "to_anthropic",
+    "to_openai",
     "within_tokens",
 ]

@@ -173,7 +173,8 @@ class History:
 
         `types`, `roles`, `authors`, `tags`, `states` and `run` narrow it; all must hold. `after` and `before` are
         cursors, both exclusive. `limit` gives the first so many, `last` the last. A context that does not exist
-        has no blocks.
+        has no blocks. A prompt has a result for each call and no result without its call, so that `last` may give a
+        few blocks more or less.
         """
         cursors = self._store._open().cursors
         wanted = requests.window(self.context_id, cursors, last=last, after=after, before=before, limit=limit)

@@ -86,31 +86,23 @@ def tail_command(
     standard error the command that goes on behind the last change printed: nothing is missed by that, and nothing
     printed twice.
     """
-    request = Request(
-        context=_named(context, key, run) if all else context_of(context, key),
-        all=all,
-        store=store,
-        follow=follow,
-        after=after,
-        kind=kind,
-        types=tuple(type or ()),
-        authors=tuple(author or ()),
-        run=run,
-        json=as_json,
-        full=full,
-        printed=printed_before(printed or ()),
-    )
+    named = _keys(context, key, run) if all else context_of(context, key)
+    names, before = (tuple(type or ()), tuple(author or ())), printed_before(printed or ())
+    _run(Request(named, all, store, follow, after, kind, *names, run, as_json, full, before))
+
+
+def _run(request: Request) -> None:
     with StopSignals() as signals:
-        if follow:
-            _wait_for_store(store, signals)
+        if request.follow:
+            _wait_for_store(request.store, signals)
         if signals.received is None:
-            with open_to_read(store) as opened:
+            with open_to_read(request.store) as opened:
                 _Tail(request, opened, signals).print()
     if signals.received is not None:
         ended_by(signals.received)
 
 
-def _named(context: str | None, key: Sequence[str] | None, run: str | None) -> dict[str, str]:
+def _keys(context: str | None, key: Sequence[str] | None, run: str | None) -> dict[str, str]:
     """The keys of the contexts that are meant by --all."""
     if context is not None or run is not None:
         raise InvalidInput("--all follows every context: leave out CONTEXT and --run, or leave out --all")
