@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
@@ -22,7 +21,7 @@ from chatstore.errors import ChatStoreError, StoreClosed, WrongEventLoop
 from chatstore.live.store_subscription import AsyncStoreSubscription, Opened, Wanted
 from chatstore.live.subscription import AsyncSubscription
 from chatstore.model import Context, Part, Tag
-from chatstore.operations import compacting, histories, log, reading
+from chatstore.operations import histories, log, reading
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
@@ -117,10 +116,10 @@ class AsyncChatStore:
 
     async def compact(self, *, older_than: float = 0.0) -> int:
         """As `ChatStore.compact`."""
-        before = requests.time_before(older_than)
+        step = (await self._open()).compaction(requests.time_before(older_than))
         removed, more = 0, True
         while more:
-            count, more = await self._write(partial(compacting.step, before=before))
+            count, more = await self._write(step)
             removed += count
         return removed
 

@@ -34,9 +34,10 @@ class BlockWriter:
     """Writes one open block. Leaving the `with` closes it; an exception fails it, and the text so far stays.
 
     `write` gathers text for a few milliseconds at most and does not wait for the disk, unless a million characters
-    wait already. What went wrong with text is raised by the next call: RunCancelled when somebody stopped the run,
-    RunInterrupted when this process was taken for dead, BlockEnded after the block's end, a StorageError when the
-    disk refused (that text is kept, and tried again with the next).
+    wait already, or nothing was written for 50 ms: then it returns when the text is stored, and so tells a slow writer
+    at once that it was stopped. What went wrong with text is raised by the next call: RunCancelled when somebody
+    stopped the run, RunInterrupted when this process was taken for dead, BlockEnded after the block's end, a
+    StorageError when the disk refused (that text is kept, and tried again with the next).
     """
 
     def __init__(self, store: _Store, growing: Growing) -> None:

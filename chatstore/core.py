@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -24,6 +25,7 @@ from chatstore.live import wakers
 from chatstore.live.hub import Hub
 from chatstore.live.watch import Watch
 from chatstore.operations import compacting, leases
+from chatstore.operations.transaction import Transaction
 from chatstore.writing.committer import Committer
 from chatstore.writing.growing import Flusher
 from chatstore.writing.lease import LeaseHolder
@@ -74,7 +76,17 @@ class Core:
     def compact(self) -> bool:
         """Removes some of the pieces of blocks that ended a while ago; whether there may be more."""
         before = ids.now() - round(COMPACT_AFTER * 1_000_000)
-        return self.committer.run(partial(compacting.step, before=before))[1]
+        return self.committer.run(self.compaction(before))[1]
+
+    def compaction(self, before: int) -> Callable[[Transaction], tuple[int, bool]]:
+        """The write that removes some of the pieces of blocks that ended before a time, and gives back their room."""
+
+        def step(transaction: Transaction) -> tuple[int, bool]:
+            removed, more = compacting.step(transaction, before)
+            self.database.give_back(transaction.conn)
+            return removed, more
+
+        return step
 
     def _end_the_dead(self, conn: Connection) -> None:
         """Ends what dead processes left open; looked at while anyone follows, and when the store is opened."""

@@ -34,8 +34,9 @@ SCHEMA_VERSION: Final = 1
 HISTORY_TAG: Final = -1
 """The block index under which a history's own tags are kept."""
 
+# The types of the log's entries. SQLite keeps 0 and 1 in no bytes, which counts where every token is an entry.
+TEXT_APPENDED: Final = 0
 BLOCK_ADDED: Final = 1
-TEXT_APPENDED: Final = 2
 BLOCK_UPDATED: Final = 3
 BLOCK_CLOSED: Final = 4
 RUN_STARTED: Final = 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -22,7 +21,7 @@ from chatstore.history import History
 from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
 from chatstore.live.subscription import Subscription
 from chatstore.model import Context, Part, Tag
-from chatstore.operations import compacting, histories, log, reading
+from chatstore.operations import histories, log, reading
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
@@ -121,10 +120,10 @@ class ChatStore:
         Text, cursors and subscriptions stay as they are. Done in steps that hold writers up for a few milliseconds,
         and of its own accord ten minutes after the end of a block, by the process that wrote it.
         """
-        before = requests.time_before(older_than)
+        step = self._open().compaction(requests.time_before(older_than))
         removed, more = 0, True
         while more:
-            count, more = self._write(partial(compacting.step, before=before))
+            count, more = self._write(step)
             removed += count
         return removed
 

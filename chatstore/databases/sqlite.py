@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _READ_PRAGMAS = ("PRAGMA query_only=ON",)
 _WRITE_PRAGMAS = ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=0")
+_PAGES_GIVEN_BACK = 64
 _FIRST_WAIT, _LONGEST_WAIT = 0.0001, 0.005
 
 
@@ -86,6 +87,13 @@ class SqliteDatabase:
         """Whether a transaction is open."""
         connection: Any = conn.connection.dbapi_connection
         return bool(connection.in_transaction)
+
+    def give_back(self, conn: Connection) -> None:
+        """Shortens the file by some of the pages that are free, within the transaction that is open."""
+        cursor = conn.connection.cursor()
+        cursor.execute(f"PRAGMA incremental_vacuum({_PAGES_GIVEN_BACK})")
+        cursor.fetchall()
+        cursor.close()
 
     def version(self, conn: Connection) -> int:
         """A number that differs once another connection committed; comparable on one connection only, about 4 µs."""

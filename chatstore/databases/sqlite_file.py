@@ -173,7 +173,7 @@ def _fill(path: Path) -> None:
     engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)), poolclass=NullPool)
     event.listen(engine, "connect", _begin_by_hand)
     with engine.connect() as conn:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL"):
             conn.exec_driver_sql(f"PRAGMA {pragma}")
         conn.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(conn)

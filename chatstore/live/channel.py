@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -26,7 +27,7 @@ class Waiter(Protocol):
 
 
 class Channel:
-    """A window on the end of one history's log: entries `base + 1` to `head`, without gaps.
+    """A window on the end of one history's log: what is given out between `base` and `head`, in order.
 
     Until someone has caught up there is no window (`head` is None). No I/O and no locks: the hub holds its lock
     around every call.
@@ -74,6 +75,16 @@ class Channel:
             self._add(entry)
         return True
 
+    def fill(self, entries: Iterable[Entry], position: int) -> None:
+        """Adds what a page of the log holds up to a position. The pieces of finished blocks are not in it, so its
+        numbers have gaps."""
+        if self.head is None or position <= self.head:
+            return
+        for entry in entries:
+            if entry.sequence > self.head:
+                self._add(entry)
+        self.head = position
+
     def skip_to(self, head: int) -> None:
         """Gives up the window for one that begins at `head`: subscriptions read the database up to there."""
         self._entries.clear()
@@ -87,7 +98,8 @@ class Channel:
         if position >= self.head:
             return ()
         entries = self._entries
-        return [entries[place] for place in range(position - self.base, len(entries))]
+        first = bisect_right(entries, position, key=_sequence)
+        return [entries[place] for place in range(first, len(entries))]
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
@@ -97,6 +109,10 @@ class Channel:
             dropped = self._entries.popleft()
             self.base = dropped.sequence
             self._characters -= _size(dropped)
+
+
+def _sequence(entry: Entry) -> int:
+    return entry.sequence
 
 
 def _size(entry: Entry) -> int:

@@ -235,7 +235,8 @@ class Hub:
         with self._lock:
             if page.position < page.head > (channel.head or 0):
                 channel.skip_to(page.head)
-            woken = self._extend(channel, page.entries)
+            channel.fill(page.entries, page.position)
+            woken, channel.waiting = channel.waiting, set()
         _wake(woken)
 
 

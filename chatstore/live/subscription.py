@@ -260,7 +260,7 @@ class AsyncSubscription(_Following, AsyncIterator[Change]):
     async def _wait(self) -> None:
         assert self.loop is not None
         self._woken = self.loop.create_future()
-        if self._look(self):
+        if self._ended or self._look(self):
             return
         patience = self._patience()
         if patience <= 0:

@@ -34,7 +34,7 @@ _REMOVE = Prepared(
                 changes.c.type == TEXT_APPENDED,
                 changes.c.block_index == bindparam("at"),
             )
-            .limit(STEP)
+            .limit(bindparam("most"))
             .correlate(None)
         )
     )
@@ -55,8 +55,9 @@ def step(transaction: Transaction, before: int) -> tuple[int, bool]:
         if row is None:
             return removed, False
         history, at, added, until = row
-        count = _REMOVE.run(transaction.conn, history=history, at=at, added=added, until=until)
+        most = STEP - removed
+        count = _REMOVE.run(transaction.conn, history=history, at=at, added=added, until=until, most=most)
         removed += count
-        if count < STEP:
+        if count < most:
             _DONE.run(transaction.conn, history=history, at=at)
     return removed, True

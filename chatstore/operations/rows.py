@@ -24,6 +24,8 @@ RUN_COLUMNS = tuple(runs.c)
 Cursors: TypeAlias = Callable[[str], CursorFactory]
 """Gives the cursors of a context by its id."""
 
+_TEXT_FIELDS = {*TextAppended.model_fields}
+
 _CHANGES: dict[int, type[BlockAdded] | type[BlockUpdated] | type[BlockClosed]] = {
     BLOCK_ADDED: BlockAdded,
     BLOCK_UPDATED: BlockUpdated,
@@ -73,6 +75,7 @@ def to_entry(type: int, sequence: int, block: Block, cursors: CursorFactory) -> 
 def to_text_entry(sequence: int, offset: int, text: str, block: Block, cursors: CursorFactory) -> Entry:
     """A piece of an open block."""
     change = TextAppended.model_construct(
+        _TEXT_FIELDS,  # one set for all: a set of its own is half of what a piece takes
         context_id=block.context_id,
         cursor=cursors.at(sequence),
         block_id=block.id,

@@ -23,6 +23,8 @@ from chatstore.writing.committer import Committer
 GATHER = 0.002
 """Seconds that text may wait for more, beside the time that a commit takes."""
 LONGEST_PAUSE = 5.0
+PAUSED = 0.05
+"""Seconds after which a write waits until it is stored, and so learns at once that it was stopped."""
 MAX_WAITING = 1_000_000
 """Characters that one block keeps in memory while the disk is slow; `write` waits above it."""
 
@@ -46,6 +48,7 @@ class Growing:
         self._stopped = False
         self._called: list[Notify] = []
         self._lock = threading.Lock()
+        self._last = time.monotonic()
 
     def add(self, text: str) -> bool:
         """Takes text to store; whether there is room for more. Raises what went wrong with earlier text."""
@@ -56,10 +59,12 @@ class Growing:
             if not text:
                 return True
             self._waiting.append(text)
+            now = time.monotonic()
+            paused, self._last = now - self._last > PAUSED, now
             self._length += len(text)
             room = self._length < MAX_WAITING
         self._flusher.mark(self)
-        return room
+        return room and not paused
 
     def take(self) -> tuple[int, str] | None:
         """Text to commit next, with its offset; None while there is none, or some is on its way."""
@@ -193,8 +198,11 @@ class Flusher:
                 if self._closed and not marked:
                     self._ended = True
                     return
-            self._flush([*marked])
-            self._end_abandoned()
+            try:
+                self._flush([*marked])
+                self._end_abandoned()
+            except Exception:
+                _log.exception("text could not be committed, and is tried again with the next")
             self._do_chores()
             time.sleep(GATHER)
 

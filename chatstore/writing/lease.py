@@ -30,7 +30,8 @@ class LeaseHolder:
 
     def take(self, transaction: Transaction) -> int:
         """Takes the lease, within the write that opens something under it, unless it is held."""
-        if self.id is not None:
+        # It may have been taken away since the last beat; what is opened under it then would never be ended.
+        if self.id is not None and leases.renew(transaction, self.id):
             return self.id
         if self._taken is None or self._taken[0] is not transaction:
             pid = os.getpid()
@@ -58,4 +59,5 @@ class LeaseHolder:
         held = self.id
         if held is not None and not self._committer.run(partial(leases.renew, lease_id=held)):
             _log.warning("another process took this one for dead; what it had open was ended as interrupted")
-            self.id = None
+            if self.id == held:  # or else a run that began since has taken a new one
+                self.id = None

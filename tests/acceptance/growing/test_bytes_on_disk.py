@@ -67,7 +67,7 @@ def used(path: Path) -> tuple[int, dict[str, int]]:
 
 def pieces(path: Path) -> int:
     with sqlite3.connect(path) as conn:
-        count: int = conn.execute("SELECT count(*) FROM changes WHERE text IS NOT NULL AND type = 2").fetchone()[0]
+        count: int = conn.execute("SELECT count(*) FROM changes WHERE text IS NOT NULL AND type = 0").fetchone()[0]
     conn.close()
     return count
 

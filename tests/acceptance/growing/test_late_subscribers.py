@@ -47,7 +47,7 @@ def test_a_subscriber_that_sleeps_through_thousands_of_pieces_costs_little_and_g
                 sleeper.tell()
                 woken = sleeper.answer()
                 sleeper.succeed()
-        pieces = store._read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM changes WHERE type = 2").scalar())
+        pieces = store._read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM changes WHERE type = 0").scalar())
     report(
         f"{pieces:,} pieces of {blocks} blocks in {seconds:.1f} s: {woken['asleep'] / 2**20:.1f} MiB more asleep,"
         f" {woken['peak'] / 2**20:.1f} MiB at the peak; at most {max(woken['pieces'])} changes a block"
