@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from chatstore import Block, BlockDraft, ChatStore, History, Part, Tag
-from chatstore.operations import log
+from chatstore.operations import leases, log
 
 BLOCKS = 1_500
 TYPES = ["message", "message", "status", "function_call", "function_result", "reasoning"]
@@ -56,7 +56,8 @@ class Spy:
         """The plan of each statement that a read runs, by its text with the values in it."""
         self._seen.clear()
         read()
-        statements = [text for text in self._seen if text.lstrip().upper().startswith(("SELECT", "WITH"))]
+        looks_up = ("SELECT", "WITH", "UPDATE", "DELETE")
+        statements = [text for text in self._seen if text.lstrip().upper().startswith(looks_up)]
         assert statements, "the read ran no statement"
         return {text: self._plan(text) for text in statements}
 
@@ -77,6 +78,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             blocks = history.append([_draft(place) for place in range(BLOCKS)])
             for block in blocks[::100]:
                 history.tag(block, Tag(kind="late", name="tag"))
+            for _ in range(20):
+                with history.run(), history.open_message() as block:
+                    for word in ("some ", "words ", "that ", "grow"):
+                        block.write(word)
+                        block.flush()
             history.append_user_message("blob", parts=[Part(type="file", content=name.encode())], key="k")
         for number in range(200):
             small = store.history({"user": f"u{number % 5}", "n": str(number)})
@@ -151,6 +157,7 @@ def _scans(plan: list[str]) -> list[str]:
     """The steps that read a whole table, or a whole index without looking anything up in it."""
     # The rows that a step of the same plan has already found are gone through without an index.
     found = {step.split()[1] for step in plan if step.startswith(("CO-ROUTINE", "MATERIALIZE"))}
+    found.add("leases")  # a row for each living process, and all of them are looked at
     scanned = [step for step in plan if step.startswith("SCAN") and step.split()[1] not in found]
     return [step for step in plan if "AUTOMATIC" in step] + [step for step in scanned if "CONSTANT ROW" not in step]
 
@@ -258,3 +265,80 @@ def test_what_an_append_looks_up_is_searched_by_an_index(opened: ChatStore, spy:
 def test_what_other_processes_wrote_is_searched_by_an_index(opened: ChatStore, spy: Spy) -> None:
     _check(spy.plans(lambda: opened._read(log.newest)))
     _check(spy.plans(lambda: opened._read(partial(log.moved, position=BLOCKS))))
+
+
+def test_a_block_that_grows_is_searched_by_an_index(opened: ChatStore, history: History, spy: Spy) -> None:
+    block = history.open_message(author="a")
+
+    def grow() -> None:
+        block.write("text")
+        block.flush()
+
+    _check(spy.plans(grow))
+    for read in (
+        lambda: history.get_messages(last=5),
+        lambda: history.get_messages(states=["open"]),
+        lambda: history.get_block(block.block.id),
+        lambda: list(history.subscribe(follow=False)),
+        lambda: list(history.subscribe(follow=False, kind="transcript", authors=["a"])),
+        lambda: history.read_block(block.block.id),
+    ):
+        _check(spy.plans(read))
+    _check(spy.plans(block.close))
+
+
+def test_runs_are_searched_by_an_index(opened: ChatStore, history: History, spy: Spy) -> None:
+    def work() -> None:
+        with history.run(), opened.history("a").run(), history.open_message() as block:
+            block.write("text")
+
+    def cancel() -> None:
+        with history.run() as run:
+            history.cancel_run(run.id)
+            assert history.get_run(run.id).state == "cancelled"
+            run._leave()
+
+    _check(spy.plans(work))
+    (run, *_) = history.runs()
+    for read in (
+        history.runs,
+        lambda: history.get_run(run.id),
+        lambda: history.cancel_run(run.id),
+        lambda: list(history.subscribe(run=run.id)),
+        lambda: opened.submit(lambda history, prompt: None, "x", context="b").wait(),
+    ):
+        _check(spy.plans(read))
+
+
+@pytest.mark.parametrize("wanted", [{}, {"keys": {"user": "u1"}}, {"tags": [("state", "open")]}], ids=str)
+@pytest.mark.parametrize(
+    "filters",
+    [{}, {"kind": "transcript"}, {"types": ["status"]}, {"authors": ["agent-1"]}, {"states": ["open"]}],
+    ids=str,
+)
+def test_the_log_of_the_store_is_searched_by_an_index(
+    opened: ChatStore, spy: Spy, wanted: dict[str, Any], filters: dict[str, Any]
+) -> None:
+    with opened.subscribe(after="now") as subscription:
+        end = subscription.cursor
+    for after in (None, end):
+        _check(spy.plans(lambda a=after: list(opened.subscribe(after=a, follow=False, **wanted, **filters))))
+
+
+def test_a_step_of_compaction_is_searched_by_an_index(opened: ChatStore, history: History, spy: Spy) -> None:
+    with history.open_message() as block:
+        block.write("text")
+        block.flush()
+    _check(spy.plans(lambda: opened.compact(older_than=3600)))
+    _check(spy.plans(opened.compact))
+
+
+def test_leases_are_searched_by_an_index(opened: ChatStore, history: History, spy: Spy) -> None:
+    for _ in range(3):
+        history.open_message()
+        history.run().__enter__()._leave()
+    held = opened._core.lease.id if opened._core else None
+    assert held is not None
+    for write in (leases.renew, leases.drop, leases.take_away):
+        _check(spy.plans(lambda w=write: opened._write(partial(w, lease_id=held))))
+    assert history.get_messages(last=1)[0].state == "interrupted"

@@ -11,29 +11,32 @@ PACKAGE = Path(__file__).parents[1] / "chatstore"
 
 LAYERS = (
     ("errors",),
-    ("cursor", "checks", "ids", "forking"),
+    ("cursor", "checks", "ids", "forking", "processes"),
     ("model",),
-    ("changes", "kinds"),
-    ("schema",),
+    ("changes", "kinds", "prompts"),
+    ("schema", "collecting"),
     ("operations",),
     ("databases",),
     ("writing", "live"),
     ("core", "requests"),
+    ("block_reader", "block_writer", "runs"),
     ("history", "async_history"),
     ("store", "async_store"),
+    ("formats",),
     ("migrate", "chatstore"),
-    ("formats", "demo", "testing"),
+    ("demo", "testing"),
     ("cli",),
 )
 """From the bottom up. Within a layer a folder imports only itself; `chatstore` is the public package."""
 
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
-FACES = {*LAYERS[-1], *LAYERS[-2]}
+FACES = {*LAYERS[-1], *LAYERS[-2], "formats"}
 
 PUBLIC_MODULES = {
     *("errors", "model", "changes", "kinds", "cursor"),
-    *("history", "async_history", "store", "async_store", "live.subscription"),
+    *("history", "async_history", "store", "async_store", "live.subscription", "live.store_subscription"),
+    *("block_reader", "block_writer", "runs", "collecting"),
     "migrate",
 }
 """They define what the public package gives; `migrate` is public by itself, as the package does not load Alembic."""
@@ -45,9 +48,13 @@ BENEATH_THE_FACES = {
     ("cli.tail", "databases"): "finds the file that a URL means",
     ("cli.tail", "live.wakers.files"): "waits for a file that is not there yet",
     ("cli.transfer", "checks"): "fills batches to their limit",
+    ("formats.exchanges", "checks"): "parses arguments as an append does",
+    ("formats.exchanges", "prompts"): "closes calls as a read of a prompt does",
     ("formats.openai_chat", "checks"): "refuses a file's line before anything of the file is written",
+    ("formats.openai_chat", "prompts"): "finds the call that a result answers as a prompt does",
     ("formats.openai_chat", "writing.drafts"): "makes drafts as the named appends do",
     ("formats.openai_parts", "checks"): "knows the longest name",
+    ("testing.conformance.oracle", "prompts"): "closes calls as a read of a prompt does",
 }
 """What else the faces import, and why."""
 

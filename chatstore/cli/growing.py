@@ -23,7 +23,7 @@ class GrowingText:
     """
 
     def __init__(self, head: str | None = None) -> None:
-        self._line = head or ""
+        self._line = self._shown = head or ""
         self._begun = head is not None
         self._held = ""
 
@@ -42,7 +42,8 @@ class GrowingText:
         return f"{rest}\n" if self._begun else rest
 
     def _break(self) -> str:
-        self._line, self._begun = "", False
+        self._line = self._shown = ""
+        self._begun = False
         return "\n"
 
     def _go_on(self, words: str, width: int | None) -> str:
@@ -53,9 +54,12 @@ class GrowingText:
         return margin + (words if width is None else self._fitted(words, width))
 
     def _fitted(self, words: str, width: int) -> str:
-        first, *others = wrapped((self._line + words).expandtabs(8), width) or [""]
-        added = first[len(self._line) :]
-        if len(first) < len(self._line):
+        whole = (self._line + words).expandtabs(8)
+        first, *others = wrapped(whole, width) or [""]
+        added = first[len(self._shown) :]
+        if len(first) < len(self._shown):
             added = f"\x1b[{INDENT + cell_len(first) + 1}G\x1b[K"
-        self._line = others[-1] if others else first
+        self._shown = others[-1] if others else first
+        # Blanks for which the line has no room are not shown, but still part one word from the next.
+        self._line = self._shown.rstrip(" ") + whole[len(whole.rstrip(" ")) :][:width]
         return added + "".join(f"\n{_MARGIN}{line}" for line in others)

@@ -170,7 +170,10 @@ class Renderer:
 
 def wrapped(text: str, width: int) -> list[str]:
     """Text in lines that fit below a line, in a terminal of this width."""
-    return [line.plain for line in Text(text, tab_size=8).wrap(_wrapping(), max(width - INDENT, _NARROWEST))]
+    room = max(width - INDENT, _NARROWEST)
+    lines = (line.plain for line in Text(text, tab_size=8).wrap(_wrapping(), room))
+    # Rich counts characters where it cuts off the blanks at the end of a line, and not columns.
+    return [line if cell_len(line) <= room else line.rstrip(" ") for line in lines]
 
 
 @cache

@@ -91,8 +91,10 @@ class SqliteDatabase:
     def give_back(self, conn: Connection) -> None:
         """Shortens the file by some of the pages that are free, within the transaction that is open."""
         cursor = conn.connection.cursor()
-        cursor.execute(f"PRAGMA incremental_vacuum({_PAGES_GIVEN_BACK})")
-        cursor.fetchall()
+        cursor.execute("PRAGMA freelist_count")
+        (free,) = cursor.fetchall()[0]
+        for _ in range(min(free, _PAGES_GIVEN_BACK)):
+            cursor.execute("PRAGMA incremental_vacuum(1)")  # Python's driver runs it for one page, whatever it is told
         cursor.close()
 
     def version(self, conn: Connection) -> int:

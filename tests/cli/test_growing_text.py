@@ -49,6 +49,8 @@ def test_a_pipe_gets_the_text_as_it_would_be_printed_whole(pieces: list[str]) ->
 
 
 @given(st.lists(st.text(st.sampled_from("abc   \n日\t\x1b"), max_size=9), max_size=30), st.integers(30, 60))
+@example(["aa\naaaa ", "aaaaaaa", "aaaaaa日日 ", "a"], 31)
+@example(["a" * 22, " ", "a"], 31)
 @example(["word ", "wo", "rd", " ", "wor", "d" * 50, "d" * 50, " ", "end"], 40)
 def test_a_terminal_shows_the_lines_of_the_whole_text(pieces: list[str], width: int) -> None:
     text = re.sub(" +", " ", "".join(pieces).replace("\t", " ")).strip()

@@ -9,16 +9,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from chatstore import BlockAdded, BlockDraft
+from chatstore.changes import Entry
+from chatstore.cursor import CursorFactory, Position
 from chatstore.kinds import Selection, select
-from chatstore.live.channel import MAX_CHARACTERS, MAX_ENTRIES, Channel, Entry
+from chatstore.live.channel import MAX_CHARACTERS, MAX_ENTRIES, Channel
 from chatstore.live.tail import Tail
 
 from .test_kinds import stored
 
+CURSORS = CursorFactory("0123456789ab", "c")
+
 
 def entry(sequence: int, role: str = "user", text: str = "") -> Entry:
     block = stored(BlockDraft(role=role, text=text))
-    return sequence, BlockAdded.model_construct(context_id="c", cursor=str(sequence), block=block)
+    change = BlockAdded.model_construct(context_id="c", cursor=CURSORS.at(sequence), block=block)
+    return Entry(sequence, change, block)
+
+
+def a_tail(selection: Selection, start: int) -> Tail:
+    return Tail(selection, Position(start), CURSORS)
 
 
 def entries(first: int, last: int, **fields: Any) -> list[Entry]:
@@ -26,7 +35,7 @@ def entries(first: int, last: int, **fields: Any) -> list[Entry]:
 
 
 def numbers(found: Any) -> list[int] | None:
-    return None if found is None else [sequence for sequence, _ in found]
+    return None if found is None else [entry.sequence for entry in found]
 
 
 def test_a_window_gives_what_is_behind_a_position() -> None:
@@ -113,40 +122,40 @@ TestWindowed = Windowed.TestCase
 
 
 def test_a_tail_gives_out_what_its_selection_means_and_moves_over_the_rest() -> None:
-    tail = Tail(select(kind="trace", roles=["user"]), 0)
+    tail = a_tail(select(kind="trace", roles=["user"]), 0)
     tail.feed([entry(1), entry(2, "tool"), entry(3), entry(4, "tool")], selected=False)
-    assert (tail.position, tail.handled, tail.resume_at) == (4, 0, 0)
-    assert tail.take() == entry(1)[1]
-    assert (tail.handled, tail.resume_at) == (1, 1)
-    assert tail.take() == entry(3)[1]
-    assert (tail.take(), tail.resume_at) == (None, 4)
+    assert (tail.position, tail.handled, tail.resume_at) == (4, Position(0), Position(0))
+    assert tail.take() == entry(1).change
+    assert (tail.handled, tail.resume_at) == (Position(1), Position(1))
+    assert tail.take() == entry(3).change
+    assert (tail.take(), tail.resume_at) == (None, Position(4))
 
 
 def test_a_tail_passes_over_what_it_was_fed_before() -> None:
-    tail = Tail(Selection(), 2)
+    tail = a_tail(Selection(), 2)
     tail.feed(entries(1, 4), selected=True)
     tail.feed(entries(3, 5), selected=True)
     taken = [tail.take() for _ in range(4)]
-    assert [change.cursor if change else None for change in taken] == ["3", "4", "5", None]
+    assert [change.cursor if change else None for change in taken] == [*map(CURSORS.at, (3, 4, 5)), None]
 
 
 def test_a_tail_never_goes_back() -> None:
-    tail = Tail(Selection(), 5)
+    tail = a_tail(Selection(), 5)
     tail.advance(3)
     assert tail.position == 5
     tail.advance(9)
     tail.feed(entries(6, 9), selected=True)
-    assert (tail.take(), tail.position, tail.resume_at) == (None, 9, 9)
+    assert (tail.take(), tail.position, tail.resume_at) == (None, 9, Position(9))
 
 
 @given(cuts=st.lists(st.integers(1, 40), max_size=8), roles=st.lists(st.sampled_from(["user", "tool"]), max_size=40))
 def test_a_tail_stopped_anywhere_resumes_without_loss_or_repetition(cuts: list[int], roles: list[str]) -> None:
     log = [entry(place + 1, role) for place, role in enumerate(roles)]
     selection = select(kind="trace", roles=["user"])
-    seen, position = [], 0
+    seen, position = [], Position(0)
     for cut in [*cuts, len(log) + 1]:
-        tail = Tail(selection, position)
+        tail = Tail(selection, position, CURSORS)
         tail.feed(log, selected=False)
         seen += [change.cursor for _ in range(cut) if (change := tail.take())]
         position = tail.resume_at
-    assert seen == [str(place + 1) for place, role in enumerate(roles) if role == "user"]
+    assert seen == [CURSORS.at(place + 1) for place, role in enumerate(roles) if role == "user"]

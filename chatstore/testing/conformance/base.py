@@ -133,6 +133,7 @@ class Reader:
         self.texts: dict[int, str] = {}
         self.ended: dict[int, Block] = {}
         self.added: set[int] = set()
+        self.whole: set[int] = set()
 
     def see(self, changes: Iterable[Change], *, whole: bool = True) -> None:
         """Takes changes; `whole` where this reader sees every change of the blocks that it sees at all."""
@@ -141,7 +142,7 @@ class Reader:
             self.cursor = change.cursor
             if isinstance(change, TextAppended):
                 text = self.texts.get(change.index, "")
-                assert not whole or change.offset == len(text), change
+                assert not whole or change.index in self.whole or change.offset == len(text), change
                 self.texts[change.index] = text[: change.offset] + change.text
             elif isinstance(change, (BlockAdded, BlockClosed)):
                 self._see_block(change, change.block)
@@ -151,6 +152,8 @@ class Reader:
         assert block.index not in seen, f"{type(change).__name__} of {block.index} came twice"
         if isinstance(change, BlockAdded):
             self.added.add(block.index)
+            if block.state != "open":  # it ended while the page was read, and what it grew by may still come
+                self.whole.add(block.index)
         else:
             self.ended[block.index] = block
         self.texts[block.index] = block.text

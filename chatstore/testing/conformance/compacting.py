@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chatstore import AsyncBlockWriter, AsyncChatStore, AsyncHistory, BlockClosed, Change, InvalidInput
+from chatstore import AsyncBlockWriter, AsyncChatStore, AsyncHistory, Change, InvalidInput
 from chatstore.testing.conformance.base import Part, Reader, log, soon
 
 
@@ -97,20 +97,21 @@ class Compacting(Part):
                 removed += await store.compact()
             return removed + await store.compact()
 
-        async def follow() -> Reader:
-            reader = Reader()
-            while len(reader.ended) < 12:
-                async with history.subscribe(after=reader.cursor or None) as subscription:
-                    for _ in range(3):
-                        change = await soon(anext(subscription))
-                        reader.see([change])
-                        if isinstance(change, BlockClosed) and len(reader.ended) == 12:
-                            break
-            return reader
-
-        following, compacting = asyncio.ensure_future(follow()), asyncio.ensure_future(compact())
+        following, compacting = asyncio.ensure_future(follow(history, 12)), asyncio.ensure_future(compact())
         await soon(asyncio.gather(*map(write, range(3))))
         writing = False
         assert await soon(compacting) == 96
         stored = {block.index: block.text for block in await history.get_messages()}
         assert (await soon(following)).texts == stored
+
+
+async def follow(history: AsyncHistory, blocks: int) -> Reader:
+    """What a reader has that reconnects after every third change, once so many blocks have ended."""
+    reader = Reader()
+    while len(reader.ended) < blocks:
+        async with history.subscribe(after=reader.cursor or None) as subscription:
+            for _ in range(3):
+                reader.see([await soon(anext(subscription))])
+                if len(reader.ended) == blocks:
+                    break
+    return reader

@@ -199,9 +199,7 @@ class Feeds(Part):
         ],
         ids=lambda wrong: ascii(wrong)[:30],
     )
-    async def test_parameters_of_a_feed_of_the_wrong_kind_are_refused(
-        self, store: AsyncChatStore, wrong: dict[str, Any]
-    ) -> None:
+    async def test_wrong_parameters_of_a_feed_are_refused(self, store: AsyncChatStore, wrong: dict[str, Any]) -> None:
         await fill(store.history("a"), 1)
         with pytest.raises(InvalidInput):
             await feed(store, **wrong)

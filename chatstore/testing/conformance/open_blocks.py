@@ -109,7 +109,9 @@ class OpenBlocks(Part):
 
     @examples
     @given(pieces=pieces, flushes=st.sets(st.integers(0, 11)))
-    async def test_any_text_comes_back_equal(self, store: AsyncChatStore, pieces: list[str], flushes: set[int]) -> None:
+    async def test_any_text_that_grew_comes_back_equal(
+        self, store: AsyncChatStore, pieces: list[str], flushes: set[int]
+    ) -> None:
         history = store.history(f"grown {next(_names)}")
         async with history.open_message() as block:
             for place, piece in enumerate(pieces):

@@ -1,0 +1,156 @@
+"""The text of one open block between its writer and the disk, without either."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from chatstore import BlockEnded, RunCancelled, StoreFull
+from chatstore.operations.transaction import ContextRef
+from chatstore.writing.growing import MAX_WAITING, Growing
+
+from .growing_log import made
+
+
+class Marked:
+    """Notes which blocks have text to commit, in place of the thread that commits it."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Growing] = []
+
+    def mark(self, block: Growing) -> None:
+        self.blocks.append(block)
+
+
+def growing() -> Growing:
+    return Growing(ContextRef("c"), made(0), Marked())  # type: ignore[arg-type]
+
+
+def test_what_was_written_is_taken_as_one_with_its_offset() -> None:
+    block = growing()
+    assert block.take() is None
+    for text in ("a", "", "bc"):
+        assert block.add(text)
+    assert block.take() == (0, "abc")
+    block.add("d")
+    assert block.take() is None, "only one commit is on its way at a time"
+    block.done(None)
+    assert (block.stored, block.take()) == (3, (3, "d"))
+
+
+def test_there_is_room_for_a_million_characters_whatever_their_pieces() -> None:
+    for piece in ("x" * 10_000, "x" * 1_000_000):
+        block = growing()
+        for _ in range(MAX_WAITING // len(piece) - 1):
+            assert block.add(piece)
+        assert not block.add(piece)
+        block.take()
+        assert block.add("x"), "what is on its way waits no longer"
+
+
+def test_text_that_the_disk_refused_is_kept_and_the_error_raised_once() -> None:
+    block = growing()
+    block.add("ab")
+    block.take()
+    block.add("c")
+    block.done(StoreFull("full"))
+    with pytest.raises(StoreFull):
+        block.check()
+    block.check()
+    block.add("d")
+    assert block.take() == (0, "abcd")
+
+
+@pytest.mark.parametrize("error", [BlockEnded("ended"), RunCancelled("cancelled")])
+def test_text_that_came_too_late_is_dropped_and_the_error_stays(error: Exception) -> None:
+    block = growing()
+    block.add("ab")
+    block.take()
+    block.done(error)
+    for use in (lambda: block.add("c"), block.check, block.check, block.rest):
+        with pytest.raises(type(error)):
+            use()
+    assert block.take() is None
+
+
+def test_who_waits_for_the_text_to_be_stored_is_called_once_all_is() -> None:
+    block, called = growing(), list[str]()
+    block.when_stored(lambda: called.append("at once"))
+    assert called == ["at once"]
+    block.add("a")
+    block.when_stored(lambda: called.append("later"))
+    block.take()
+    block.add("b")
+    block.done(None)
+    assert called == ["at once"]
+    block.take()
+    block.done(None)
+    assert called == ["at once", "later"]
+
+
+def test_who_waits_is_called_when_something_went_wrong() -> None:
+    block, called = growing(), list[str]()
+    block.add("a")
+    block.take()
+    block.when_stored(lambda: called.append("told"))
+    block.done(StoreFull("full"))
+    assert called == ["told"]
+
+
+def test_a_stopped_block_commits_no_more_and_gives_the_rest_to_its_end() -> None:
+    block, called = growing(), list[str]()
+    block.add("a")
+    block.take()
+    block.add("b")
+    block.stop(lambda: called.append("quiet"))
+    assert called == []
+    block.done(None)
+    assert (called, block.take(), block.rest(), block.stored) == (["quiet"], None, "b", 1)
+    with pytest.raises(BlockEnded):
+        block.add("c")
+
+
+class Grown(RuleBasedStateMachine):
+    """Whatever is written, committed and refused: the text is stored in order, none of it twice, none of it lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = growing()
+        self.written = ""
+        self.stored = ""
+        self.on_its_way: tuple[int, str] | None = None
+
+    @rule(text=st.text(max_size=5))
+    def write(self, text: str) -> None:
+        try:
+            self.block.add(text)
+        except StoreFull:
+            self.block.add(text)
+        self.written += text
+
+    @rule()
+    def take(self) -> None:
+        taken = self.block.take()
+        if taken is not None:
+            assert self.on_its_way is None
+            self.on_its_way = taken
+
+    @rule(refused=st.booleans())
+    def commit(self, refused: bool) -> None:
+        if self.on_its_way is None:
+            return
+        offset, text = self.on_its_way
+        assert offset == len(self.stored)
+        self.on_its_way = None
+        self.stored += "" if refused else text
+        self.block.done(StoreFull("full") if refused else None)
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        on_its_way = "" if self.on_its_way is None else self.on_its_way[1]
+        assert self.stored + on_its_way + self.block.rest() == self.written
+        assert self.block.stored == len(self.stored)
+
+
+TestGrown = Grown.TestCase
