@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from chatstore import requests
 from chatstore.cursor import Cursor
-from chatstore.kinds import Selection, select
+from chatstore.kinds import Selection
 from chatstore.live.subscription import AsyncSubscription, Opened
 from chatstore.model import Block, BlockDraft, JsonValue, Tag
 from chatstore.operations import appending, marking, reading
@@ -113,11 +113,13 @@ class AsyncHistory:
         """As `History.get_messages`."""
         cursors = (await self._store._open()).cursors
         wanted = requests.window(self.context_id, cursors, last=last, after=after, before=before, limit=limit)
-        return await self._read(reading.messages, select(kind=kind, **filters), wanted)
+        return await self._read(reading.messages, requests.selection(kind, filters), wanted)
 
     async def since_last_user_message(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> list[Block]:
         """As `History.since_last_user_message`."""
-        return await self._read(reading.messages, select(kind=kind, **filters), Range(since_last_user_message=True))
+        return await self._read(
+            reading.messages, requests.selection(kind, filters), Range(since_last_user_message=True)
+        )
 
     async def get_block(self, block_id: str) -> Block:
         """As `History.get_block`."""
@@ -125,7 +127,7 @@ class AsyncHistory:
 
     async def count(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> int:
         """As `History.count`."""
-        return await self._read(reading.count, select(kind=kind, **filters))
+        return await self._read(reading.count, requests.selection(kind, filters))
 
     async def head(self) -> Cursor:
         """As `History.head`."""
@@ -142,7 +144,7 @@ class AsyncHistory:
         **filters: Unpack[Filters],
     ) -> AsyncSubscription:
         """As `History.subscribe`."""
-        followed = self.context_id if context_id is None else context_id
+        followed = requests.followed(self.context_id, context_id)
         wanted = requests.subscription(followed, after, kind, follow, timeout, filters)
         return self._store._following(AsyncSubscription(_Log(self._store, wanted.context_id), wanted))
 

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from chatstore import checks
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, locate, open_database
-from chatstore.errors import InvalidInput
+from chatstore.errors import ForkedStore, InvalidInput
 from chatstore.forking import Owner
 from chatstore.live import wakers
 from chatstore.live.hub import Hub
@@ -72,15 +72,28 @@ def acquire(location: Location, options: Options) -> Core:
     """The core of this store in this process, opened if it is not."""
     path = str(locate(location))
     with _lock:
+        if any(path in cores for cores in _inherited):
+            raise ForkedStore(
+                f"{path} was open when this process was forked, and SQLite would take the locks of the parent for its"
+                " own here; close the store before the fork, or start the process by spawn"
+            )
         core = _cores.get(path)
+        if core is not None and not core.database.is_in_place():
+            core = None  # its file was removed or replaced; whoever has it open is told so
         if core is None:
             core = _cores[path] = Core(location, options)
-        elif (core.options.wake, core.options.busy_timeout) != (options.wake, options.busy_timeout):
-            raise InvalidInput(
-                f"{path} is open in this process with other options; give both the same, or share one store"
-            )
+        _check_same(core.options, options, path)
         core.faces += 1
         return core
+
+
+def _check_same(opened: Options, asked: Options, path: str) -> None:
+    for name in ("wake", "busy_timeout"):
+        if (given := getattr(asked, name)) != (held := getattr(opened, name)):
+            raise InvalidInput(
+                f"{path} is open in this process with {name}={held!r}, and now asked for with {given!r};"
+                " close the other store, or share it"
+            )
 
 
 def release(core: Core) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from chatstore import requests
 from chatstore.cursor import Cursor
-from chatstore.kinds import Selection, select
+from chatstore.kinds import Selection
 from chatstore.live.subscription import Opened, Subscription
 from chatstore.model import Block, BlockDraft, JsonValue, Tag
 from chatstore.operations import appending, marking, reading
@@ -128,11 +128,11 @@ class History:
         """
         cursors = self._store._open().cursors
         wanted = requests.window(self.context_id, cursors, last=last, after=after, before=before, limit=limit)
-        return self._read(reading.messages, select(kind=kind, **filters), wanted)
+        return self._read(reading.messages, requests.selection(kind, filters), wanted)
 
     def since_last_user_message(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> list[Block]:
         """The selected blocks behind the last user message; all of them where the user has said nothing."""
-        return self._read(reading.messages, select(kind=kind, **filters), Range(since_last_user_message=True))
+        return self._read(reading.messages, requests.selection(kind, filters), Range(since_last_user_message=True))
 
     def get_block(self, block_id: str) -> Block:
         """One block by its id. Raises BlockNotFound."""
@@ -140,7 +140,7 @@ class History:
 
     def count(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> int:
         """How many blocks are selected."""
-        return self._read(reading.count, select(kind=kind, **filters))
+        return self._read(reading.count, requests.selection(kind, filters))
 
     def head(self) -> Cursor:
         """The cursor of the last change; of a context that does not exist, the one before its first."""
@@ -163,7 +163,7 @@ class History:
         `get_messages`, and never move the cursor. `follow=False` ends when caught up; `timeout` (seconds) ends
         after that long without a change. A context that does not exist yet is waited for.
         """
-        followed = self.context_id if context_id is None else context_id
+        followed = requests.followed(self.context_id, context_id)
         wanted = requests.subscription(followed, after, kind, follow, timeout, filters)
         return self._store._following(Subscription(_Log(self._store, wanted.context_id), wanted))
 

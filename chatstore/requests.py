@@ -10,9 +10,9 @@ from typing import TypedDict
 from uuid import UUID, uuid5
 
 from chatstore import checks
-from chatstore.cursor import NOW
+from chatstore.cursor import NOW, is_cursor
 from chatstore.errors import InvalidInput, LimitExceeded
-from chatstore.kinds import select, tag_names
+from chatstore.kinds import KINDS, Selection, select, tag_names
 from chatstore.live.subscription import Wanted
 from chatstore.model import Block, BlockDraft, JsonValue, Part, Tag
 from chatstore.operations.appending import Append
@@ -97,6 +97,12 @@ def append_result(
     return append(context, [drafts.function_result(text, call, call_id, name, is_error, own)], key, expect)
 
 
+def selection(kind: str, filters: Filters) -> Selection:
+    """Which blocks a kind and filters mean."""
+    checks.options(filters, Filters.__annotations__)
+    return select(kind=kind, **filters)
+
+
 def block_id(block: Block | str) -> str:
     """The id of a block given whole or by its id."""
     return block.id if isinstance(block, Block) else block
@@ -146,11 +152,20 @@ def subscription(
         raise InvalidInput(f"after= takes a cursor or 'now', not {type(after).__name__}")
     return Wanted(
         checks.context_id(context_id),
-        select(kind=kind, **filters),
+        selection(kind, filters),
         after,
         follow,
         None if timeout is None else checks.seconds(timeout, "timeout"),
     )
+
+
+def followed(own: str, named: str | None) -> str:
+    """The context that `subscribe` follows: its history's own, unless it names another."""
+    if named is None:
+        return own
+    if isinstance(named, str) and (named in (*KINDS, NOW) or is_cursor(named)):
+        raise InvalidInput(f"{named!r} stands where a context id may stand; write after= or kind= before it")
+    return checks.context_id(named)
 
 
 class Listing(TypedDict):

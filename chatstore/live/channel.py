@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 from chatstore.changes import Change
+from chatstore.model import JsonValue, Part
 
 Entry: TypeAlias = tuple[int, Change]
 
@@ -92,10 +93,28 @@ class Channel:
         return [(entries[place][0], entries[place][1]) for place in range(position - self.base, len(entries))]
 
     def _add(self, sequence: int, change: Change) -> None:
-        size = len(change.block.text)
+        size = weight((sequence, change))
         self._entries.append((sequence, change, size))
         self._characters += size
         self.head = sequence
         while len(self._entries) > MAX_ENTRIES or (self._characters > MAX_CHARACTERS and len(self._entries) > 1):
             self.base, _, dropped = self._entries.popleft()
             self._characters -= dropped
+
+
+def weight(entry: Entry) -> int:
+    """About how many characters an entry keeps in memory."""
+    block = entry[1].block
+    return len(block.text) + _weight(block.data) + _weight(block.usage) + sum(map(_weight_of_part, block.parts))
+
+
+def _weight_of_part(part: Part) -> int:
+    return 100 + len(part.text or "") + len(part.url or "")
+
+
+def _weight(value: JsonValue) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + _weight(member) for key, member in value.items())
+    return sum(map(_weight, value)) if isinstance(value, list) else 8
