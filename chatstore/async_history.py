@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, Unpack, overl
 
 from sqlalchemy import Connection
 
-from chatstore import requests
+from chatstore import growing_requests, requests
 from chatstore.block_reader import AsyncBlockReader
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.cursor import Cursor
-from chatstore.kinds import Selection, select
+from chatstore.kinds import Selection
 from chatstore.live.subscription import AsyncSubscription, Opened
 from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
 from chatstore.operations import appending, log, marking, reading, running
@@ -76,8 +76,8 @@ class AsyncHistory:
     ) -> Block:
         """As `History.append_assistant_message`; the iterator may be an async one."""
         if not isinstance(text, str):
-            async with self.open_message(**requests.growing_options(options)) as block:
-                async for piece in requests.pieces(text):
+            async with self.open_message(**growing_requests.growing_options(options)) as block:
+                async for piece in growing_requests.pieces(text):
                     await block.write(piece)
                 return await block.close()
         return (await self._append(requests.append_named(self._context, "message", "assistant", text, options)))[0]
@@ -123,7 +123,7 @@ class AsyncHistory:
 
         async def open() -> Growing:
             core = await self._store._open()
-            write = requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
+            write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
             return Growing(self._context, (await self._store._write(write))[0], core.flusher)
 
         return AsyncBlockWriter(self._store, open)
@@ -157,11 +157,13 @@ class AsyncHistory:
         """As `History.get_messages`."""
         cursors = (await self._store._open()).cursors
         wanted = requests.window(self.context_id, cursors, last=last, after=after, before=before, limit=limit)
-        return await self._read(reading.messages, select(kind=kind, **filters), wanted)
+        return await self._read(reading.messages, requests.selection(kind, filters), wanted)
 
     async def since_last_user_message(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> list[Block]:
         """As `History.since_last_user_message`."""
-        return await self._read(reading.messages, select(kind=kind, **filters), Range(since_last_user_message=True))
+        return await self._read(
+            reading.messages, requests.selection(kind, filters), Range(since_last_user_message=True)
+        )
 
     async def get_block(self, block_id: str) -> Block:
         """As `History.get_block`."""
@@ -174,7 +176,7 @@ class AsyncHistory:
 
     async def count(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> int:
         """As `History.count`."""
-        return await self._read(reading.count, select(kind=kind, **filters))
+        return await self._read(reading.count, requests.selection(kind, filters))
 
     async def head(self) -> Cursor:
         """As `History.head`."""
@@ -191,7 +193,7 @@ class AsyncHistory:
         **filters: Unpack[Filters],
     ) -> AsyncSubscription:
         """As `History.subscribe`."""
-        followed = self.context_id if context_id is None else context_id
+        followed = requests.followed(self.context_id, context_id)
         wanted = requests.subscription(followed, after, kind, follow, timeout, filters)
         return self._store._following(AsyncSubscription(_Log(self._store, wanted.context_id), wanted))
 
@@ -210,7 +212,7 @@ class AsyncHistory:
     async def _append(self, wanted: appending.Append) -> list[Block]:
         run_id = self._run_id()
         if run_id is not None:
-            wanted = replace(wanted, blocks=requests.stamped(wanted.blocks, run_id))
+            wanted = replace(wanted, blocks=growing_requests.stamped(wanted.blocks, run_id))
         return await self._store._write(partial(appending.append, wanted=wanted))
 
     def _run_id(self) -> str | None:

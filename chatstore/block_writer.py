@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from weakref import finalize
 
-from chatstore import requests
+from chatstore import growing_requests
 from chatstore.errors import ChatStoreError, RunCancelled
 from chatstore.model import Block, JsonValue
 from chatstore.operations import growing
@@ -53,7 +53,7 @@ class BlockWriter:
 
     def write(self, text: str) -> None:
         """Appends text, at the end of what was written before."""
-        if not self._growing.add(requests.text(text)):
+        if not self._growing.add(growing_requests.text(text)):
             self.flush()
 
     def flush(self) -> None:
@@ -63,15 +63,15 @@ class BlockWriter:
 
     def close(self, *, data: JsonValue = None, usage: Mapping[str, JsonValue] | None = None) -> Block:
         """Ends the block as `closed`; `data` and `usage` are set with it. The whole block as it is stored."""
-        return self._end(requests.ending("closed", data=data, usage=usage))
+        return self._end(growing_requests.ending("closed", data=data, usage=usage))
 
     def fail(self, error: BaseException | str) -> Block:
         """Ends the block as `failed`; type and message of the error are kept in `data["error"]`."""
-        return self._end(requests.ending("failed", error=error))
+        return self._end(growing_requests.ending("failed", error=error))
 
     def cancel(self) -> Block:
         """Ends the block as `cancelled`."""
-        return self._end(requests.ending("cancelled"))
+        return self._end(growing_requests.ending("cancelled"))
 
     def _end(self, ending: Ending) -> Block:
         self._wait(self._growing.stop)
@@ -121,7 +121,7 @@ class AsyncBlockWriter:
 
     async def write(self, text: str) -> None:
         """As `BlockWriter.write`."""
-        if not self._growing.add(requests.text(text)):
+        if not self._growing.add(growing_requests.text(text)):
             await self.flush()
 
     async def flush(self) -> None:
@@ -131,15 +131,15 @@ class AsyncBlockWriter:
 
     async def close(self, *, data: JsonValue = None, usage: Mapping[str, JsonValue] | None = None) -> Block:
         """As `BlockWriter.close`."""
-        return await self._end(requests.ending("closed", data=data, usage=usage))
+        return await self._end(growing_requests.ending("closed", data=data, usage=usage))
 
     async def fail(self, error: BaseException | str) -> Block:
         """As `BlockWriter.fail`."""
-        return await self._end(requests.ending("failed", error=error))
+        return await self._end(growing_requests.ending("failed", error=error))
 
     async def cancel(self) -> Block:
         """As `BlockWriter.cancel`."""
-        return await self._end(requests.ending("cancelled"))
+        return await self._end(growing_requests.ending("cancelled"))
 
     async def _end(self, ending: Ending) -> Block:
         await self._wait(self._growing.stop)
@@ -179,10 +179,10 @@ class AsyncBlockWriter:
 
 def _ending_for(error: BaseException | None) -> Ending:
     if error is None:
-        return requests.ending("closed")
+        return growing_requests.ending("closed")
     if isinstance(error, _STOPPED):
-        return requests.ending("cancelled")
-    return requests.ending("failed", error=error)
+        return growing_requests.ending("cancelled")
+    return growing_requests.ending("failed", error=error)
 
 
 def _end_of(written: Growing, ending: Ending) -> Callable[[Transaction], Block]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final
 
 from chatstore.errors import InvalidData, InvalidInput, InvalidText, LimitExceeded
@@ -80,6 +81,14 @@ def values(given: object, what: str, limit: int) -> list[Any]:
     if len(found) > limit:
         raise LimitExceeded(f"{len(found):,} values in {what}=; at most {limit:,} are looked for at once")
     return found
+
+
+def options(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses keywords that do not exist, and says which may have been meant."""
+    for unknown in sorted({*given} - {*known}):
+        close = get_close_matches(unknown, known, n=1)
+        meant = f"; did you mean {close[0]}=?" if close else f"; there are {', '.join(f'{name}=' for name in known)}"
+        raise InvalidInput(f"{unknown}= does not exist{meant}")
 
 
 def json_text(value: object, what: str) -> str:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from sqlalchemy import Connection
@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from chatstore import checks, ids, processes
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, locate, open_database
-from chatstore.errors import InvalidInput, StorageError
+from chatstore.errors import ForkedStore, InvalidInput, StorageError
 from chatstore.forking import Owner
 from chatstore.live import wakers
 from chatstore.live.hub import Hub
@@ -129,15 +129,28 @@ def acquire(location: Location, options: Options) -> Core:
     """The core of this store in this process, opened if it is not."""
     path = str(locate(location))
     with _lock:
+        if any(path in cores for cores in _inherited):
+            raise ForkedStore(
+                f"{path} was open when this process was forked, and SQLite would take the locks of the parent for its"
+                " own here; close the store before the fork, or start the process by spawn"
+            )
         core = _cores.get(path)
+        if core is not None and not core.database.is_in_place():
+            core = None  # its file was removed or replaced; whoever has it open is told so
         if core is None:
             core = _cores[path] = Core(location, options)
-        elif replace(core.options, create=options.create) != options:
-            raise InvalidInput(
-                f"{path} is open in this process with other options; give both the same, or share one store"
-            )
+        _check_same(core.options, options, path)
         core.faces += 1
         return core
+
+
+def _check_same(opened: Options, asked: Options, path: str) -> None:
+    for name in ("wake", "busy_timeout", "lease"):
+        if (given := getattr(asked, name)) != (held := getattr(opened, name)):
+            raise InvalidInput(
+                f"{path} is open in this process with {name}={held!r}, and now asked for with {given!r};"
+                " close the other store, or share it"
+            )
 
 
 def release(core: Core) -> None:

@@ -106,6 +106,11 @@ class StoreCursors:
         return int(match[2])
 
 
+def is_cursor(text: str) -> bool:
+    """Whether text has the form of a cursor."""
+    return _PATTERN.fullmatch(text) is not None
+
+
 def _shown(value: object) -> str:
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

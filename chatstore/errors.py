@@ -29,7 +29,8 @@
     └── StorageError              the database did not do what it was asked
         ├── StoreBusy             another process held the write lock too long (retryable)
         ├── StoreFull             no space left
-        └── StoreDamaged          the file is not a sound database any more
+        ├── StoreDamaged          the file is not a sound database any more
+        └── StoreReplaced         the file was removed, or another one put in its place
 
 Each says what happened and what to do; `code` and `retryable` say the same to a program. An exception of a
 database driver never reaches a caller: it is the `__cause__` of one of these.
@@ -228,3 +229,9 @@ class StoreDamaged(StorageError):
     """The file is not a sound database any more."""
 
     code = "store_damaged"
+
+
+class StoreReplaced(StorageError):
+    """The store's file was removed, or another one put in its place, while it was open; close it and open it again."""
+
+    code = "store_replaced"

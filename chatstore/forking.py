@@ -25,5 +25,5 @@ class Owner:
         if self.forked:
             raise ForkedStore(
                 "the store was opened before this process was forked, and SQLite does not survive that;"
-                " open it again in the child"
+                " close it before the fork and open it again in the child, or start the process by spawn"
             )

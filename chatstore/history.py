@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, Unpack, overl
 
 from sqlalchemy import Connection
 
-from chatstore import requests
+from chatstore import growing_requests, requests
 from chatstore.block_reader import BlockReader
 from chatstore.block_writer import BlockWriter
 from chatstore.cursor import Cursor
-from chatstore.kinds import Selection, select
+from chatstore.kinds import Selection
 from chatstore.live.subscription import Opened, Subscription
 from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
 from chatstore.operations import appending, log, marking, reading, running
@@ -83,7 +83,7 @@ class History:
         `expect`.
         """
         if not isinstance(text, str):
-            with self.open_message(**requests.growing_options(options)) as block:
+            with self.open_message(**growing_requests.growing_options(options)) as block:
                 for piece in text:
                     block.write(piece)
                 return block.close()
@@ -136,7 +136,7 @@ class History:
         text is parsed into `data["arguments"]`.
         """
         core = self._store._open()
-        write = requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
+        write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
         return BlockWriter(self._store, Growing(self._context, self._store._write(write)[0], core.flusher))
 
     def run(self, *, parent_run_id: str | None = None) -> RunScope:
@@ -178,11 +178,11 @@ class History:
         """
         cursors = self._store._open().cursors
         wanted = requests.window(self.context_id, cursors, last=last, after=after, before=before, limit=limit)
-        return self._read(reading.messages, select(kind=kind, **filters), wanted)
+        return self._read(reading.messages, requests.selection(kind, filters), wanted)
 
     def since_last_user_message(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> list[Block]:
         """The selected blocks behind the last user message; all of them where the user has said nothing."""
-        return self._read(reading.messages, select(kind=kind, **filters), Range(since_last_user_message=True))
+        return self._read(reading.messages, requests.selection(kind, filters), Range(since_last_user_message=True))
 
     def get_block(self, block_id: str) -> Block:
         """One block by its id. Raises BlockNotFound."""
@@ -195,7 +195,7 @@ class History:
 
     def count(self, *, kind: str = "trace", **filters: Unpack[Filters]) -> int:
         """How many blocks are selected."""
-        return self._read(reading.count, select(kind=kind, **filters))
+        return self._read(reading.count, requests.selection(kind, filters))
 
     def head(self) -> Cursor:
         """The cursor of the last change; of a context that does not exist, the one before its first."""
@@ -218,7 +218,7 @@ class History:
         `get_messages`, and never move the cursor. `follow=False` ends when caught up; `timeout` (seconds) ends
         after that long without a change. A context that does not exist yet is waited for.
         """
-        followed = self.context_id if context_id is None else context_id
+        followed = requests.followed(self.context_id, context_id)
         wanted = requests.subscription(followed, after, kind, follow, timeout, filters)
         return self._store._following(Subscription(_Log(self._store, wanted.context_id), wanted))
 
@@ -237,7 +237,7 @@ class History:
     def _append(self, wanted: appending.Append) -> list[Block]:
         run_id = self._run_id()
         if run_id is not None:
-            wanted = replace(wanted, blocks=requests.stamped(wanted.blocks, run_id))
+            wanted = replace(wanted, blocks=growing_requests.stamped(wanted.blocks, run_id))
         return self._store._write(partial(appending.append, wanted=wanted))
 
     def _run_id(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -64,8 +64,8 @@ class BlockDraft(Model):
     parent: Block | BlockDraft | str | None = None
     text: str = ""
     data: JsonValue = None
-    parts: tuple[Part, ...] = ()
-    tags: tuple[Tag, ...] = ()
+    parts: Sequence[Part] = ()
+    tags: Sequence[Tag] = ()
     internal: bool = False
     usage: Mapping[str, JsonValue] | None = None
 
@@ -80,6 +80,8 @@ class Block(Model):
     - `internal`: said between agents and not to the person; never in a transcript.
     - `created_at`, `updated_at`: aware, UTC, for people to read; the order of blocks is their `index` alone.
     - `cursor`: where the block was added; `subscribe(after=block.cursor)` goes on behind it.
+
+    Subscriptions of one process share their blocks: do not change what is in `data`.
     """
 
     id: str

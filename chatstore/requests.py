@@ -5,29 +5,24 @@ The sync and the async classes share it, which leaves them one line a method.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 from uuid import UUID, uuid5
 
 from chatstore import checks, ids
-from chatstore.cursor import NOW, Cursor
+from chatstore.cursor import NOW, is_cursor
 from chatstore.errors import InvalidInput, LimitExceeded
-from chatstore.kinds import select, tag_names
+from chatstore.kinds import KINDS, Selection, select, tag_names
 from chatstore.live.store_subscription import Wanted as StoreWanted
 from chatstore.live.subscription import Wanted
-from chatstore.model import Block, BlockDraft, JsonValue, Part, Run, State, Tag
-from chatstore.operations import running
-from chatstore.operations.appending import Append, NewBlock
-from chatstore.operations.appending import append as append_blocks
+from chatstore.model import Block, BlockDraft, JsonValue, Part, Tag
+from chatstore.operations.appending import Append
 from chatstore.operations.feed import Contexts
-from chatstore.operations.growing import Ending
 from chatstore.operations.reading import Range
 from chatstore.operations.rows import Cursors
-from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.operations.transaction import ContextRef
 from chatstore.writing import drafts
 from chatstore.writing.drafts import BlockOptions
-from chatstore.writing.lease import LeaseHolder
 
 _CONTEXT_KEYS = UUID("8c2f5ad1-0e0d-5f55-9a3e-5f0b9d0c7a11")
 DEFAULT_LIMIT = 1_000
@@ -79,7 +74,7 @@ def append(
 
 def append_named(context: ContextRef, type: str, role: str | None, text: str, options: AppendOptions) -> Append:
     """An append of one block by a named method."""
-    own, key, expect = _split(options)
+    own, key, expect = split(options)
     return append(context, [drafts.draft(type, role, text, own)], key, expect)
 
 
@@ -87,7 +82,7 @@ def append_call(
     context: ContextRef, name: str, arguments: object, call_id: str | None, options: AppendOptions
 ) -> Append:
     """An append of a function call."""
-    own, key, expect = _split(options)
+    own, key, expect = split(options)
     return append(context, [drafts.function_call(name, arguments, call_id, own)], key, expect)
 
 
@@ -101,94 +96,14 @@ def append_result(
     options: AppendOptions,
 ) -> Append:
     """An append of a function result."""
-    own, key, expect = _split(options)
+    own, key, expect = split(options)
     return append(context, [drafts.function_result(text, call, call_id, name, is_error, own)], key, expect)
 
 
-def text(value: object) -> str:
-    """Text to append to an open block."""
-    return checks.text(value, "text")
-
-
-def ending(
-    state: State,
-    *,
-    data: JsonValue = None,
-    usage: Mapping[str, JsonValue] | None = None,
-    error: BaseException | str | None = None,
-) -> Ending:
-    """How an open block ends."""
-    return Ending(
-        state,
-        None if data is None else checks.json_text(data, "data"),
-        None if usage is None else checks.json_text(dict(usage), "usage"),
-        None if error is None else error_json(error),
-    )
-
-
-def error_json(error: BaseException | str) -> str:
-    """Type and message of an error, as JSON. A traceback is for developers and not part of it."""
-    if isinstance(error, BaseException):
-        found = {"type": type(error).__name__, "message": str(error)}
-    else:
-        found = {"type": "Error", "message": error}
-    return checks.json_text({name: printable(text) for name, text in found.items()}, "the error")
-
-
-def growing_options(options: AppendOptions) -> BlockOptions:
-    """The options of a block that is opened, not appended whole."""
-    own, key, expect = _split(options)
-    if key is not None or expect is not None:
-        raise InvalidInput("text that comes from an iterator takes no key= and no expect=")
-    return own
-
-
-async def pieces(text: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[str]:
-    """Pieces of text from an iterator of either kind."""
-    if isinstance(text, AsyncIterable):
-        async for piece in text:
-            yield piece
-    else:
-        for piece in text:
-            yield piece
-
-
-def printable(text: str) -> str:
-    """Text that can be stored, whatever was in it."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def open_block(
-    context: ContextRef, type: str, role: str | None, options: BlockOptions, run_id: str | None, lease: LeaseHolder
-) -> Callable[[Transaction], list[Block]]:
-    """The write that opens a block."""
-    [new] = stamped(drafts.check([drafts.draft(type, role, "", options)]), run_id)
-    return lambda transaction: append_blocks(
-        transaction, Append(context, [replace(new, state="open", lease_id=lease.take(transaction))])
-    )
-
-
-def stamped(blocks: Sequence[NewBlock], run_id: str | None) -> Sequence[NewBlock]:
-    """Blocks as written in a run; those that name a run of their own keep it."""
-    if run_id is None:
-        return blocks
-    return [replace(block, run_id=run_id) if block.run_id is None else block for block in blocks]
-
-
-def submission(
-    context: ContextRef, prompt: str, run_id: str, parent_run_id: str | None, lease: LeaseHolder, options: AppendOptions
-) -> Callable[[Transaction], tuple[Run, Cursor]]:
-    """The write that starts a run and stores the user message it answers; the cursor lies between the two."""
-    wanted = append_named(context, "message", "user", prompt, {**options, "run_id": run_id})
-
-    def submit(transaction: Transaction) -> tuple[Run, Cursor]:
-        run = running.start_run(transaction, context, run_id, parent_run_id, lease.take)
-        history = transaction.open_history(context)
-        before = transaction.cursors(context.context_id).at(history.head)
-        append_blocks(transaction, wanted)
-        return run, before
-
-    return submit
+def selection(kind: str, filters: Filters) -> Selection:
+    """Which blocks a kind and filters mean."""
+    checks.options(filters, Filters.__annotations__)
+    return select(kind=kind, **filters)
 
 
 def block_id(block: Block | str) -> str:
@@ -240,11 +155,17 @@ def subscription(
         raise InvalidInput(f"after= takes a cursor or 'now', not {type(after).__name__}")
     return Wanted(
         checks.context_id(context_id),
-        select(kind=kind, **filters),
+        selection(kind, filters),
         after,
         follow,
         None if timeout is None else checks.seconds(timeout, "timeout"),
     )
+
+
+def store_selection(kind: str, filters: BlockFilters) -> Selection:
+    """The same for a whole store."""
+    checks.options(filters, BlockFilters.__annotations__)
+    return select(kind=kind, **filters)
 
 
 def store_subscription(
@@ -261,7 +182,7 @@ def store_subscription(
         raise InvalidInput(f"after= takes a cursor or 'now', not {type(after).__name__}")
     chosen = checks.context_keys(keys) if keys else {}
     return StoreWanted(
-        select(kind=kind, **filters),
+        store_selection(kind, filters),
         Contexts(tuple(chosen.items()), tag_names(tags)),
         after,
         follow,
@@ -272,6 +193,15 @@ def store_subscription(
 def time_before(seconds: float) -> int:
     """The time so many seconds ago, as it is stored."""
     return ids.now() - round(checks.seconds(seconds, "older_than") * 1_000_000)
+
+
+def followed(own: str, named: str | None) -> str:
+    """The context that `subscribe` follows: its history's own, unless it names another."""
+    if named is None:
+        return own
+    if isinstance(named, str) and (named in (*KINDS, NOW) or is_cursor(named)):
+        raise InvalidInput(f"{named!r} stands where a context id may stand; write after= or kind= before it")
+    return checks.context_id(named)
 
 
 class Listing(TypedDict):
@@ -316,6 +246,7 @@ def digest(part: Part | str) -> bytes:
         raise InvalidInput("the part has no bytes in the store: it has text, a url, or was not stored yet") from None
 
 
-def _split(options: AppendOptions) -> tuple[BlockOptions, str | None, str | None]:
+def split(options: AppendOptions) -> tuple[BlockOptions, str | None, str | None]:
+    """The block's own options, the key, and the cursor that is expected."""
     own = {name: value for name, value in options.items() if name not in ("key", "expect")}
     return own, options.get("key"), options.get("expect")  # type: ignore[return-value]

@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from chatstore import requests
+from chatstore import growing_requests, requests
 from chatstore.cursor import Cursor
 from chatstore.errors import ChatStoreError, RunCancelled, RunOver
 from chatstore.ids import id_text, new_id, now
@@ -63,7 +63,7 @@ class _Scope:
         if isinstance(error, _STOPPED):
             return RunEnding("cancelled", usage=self._usage)
         trace = "".join(traceback.format_exception(error))
-        return RunEnding("failed", requests.error_json(error), requests.printable(trace), self._usage)
+        return RunEnding("failed", growing_requests.error_json(error), growing_requests.printable(trace), self._usage)
 
 
 class RunScope(_Scope):

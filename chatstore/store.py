@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection
 
-from chatstore import core, requests
+from chatstore import core, growing_requests, requests
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
 from chatstore.databases import Location
@@ -108,7 +108,7 @@ class ChatStore:
         scope = history.run(parent_run_id=parent_run_id)
         lease = self._open().lease
         run, cursor = self._write(
-            requests.submission(history._context, prompt, scope.id, scope.parent_run_id, lease, options)
+            growing_requests.submission(history._context, prompt, scope.id, scope.parent_run_id, lease, options)
         )
         handle: RunHandle[R] = RunHandle(history, scope, run, cursor)
         handle._start(agent, prompt)

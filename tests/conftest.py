@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,10 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from chatstore import AsyncChatStore, ChatStore, core
+
+# Whoever starts the tests in the background has them ignore Ctrl-C, and every process that they start with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _checked_out: set[int] = set()
 

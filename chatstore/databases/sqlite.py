@@ -7,17 +7,20 @@ say BEGIN IMMEDIATE themselves, because a transaction that starts as a reader is
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from chatstore.databases import sqlite_file
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
+from chatstore.errors import StoreReplaced
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -36,6 +39,7 @@ class SqliteDatabase:
         self.wal = sqlite_file.wal_of(path)
         self._busy_timeout = busy_timeout
         self.identity = sqlite_file.prepare(path, create=create)
+        self._file = _file_of(path)
         self.readers = _engine(path, _READ_PRAGMAS)
         self._writers = _engine(path, _WRITE_PRAGMAS)
 
@@ -45,7 +49,7 @@ class SqliteDatabase:
         from sqlalchemy.ext.asyncio import create_async_engine
 
         engine = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=str(self.path)),
+            _url("aiosqlite", self.path),
             isolation_level="AUTOCOMMIT",
             pool_size=4,
             max_overflow=4,
@@ -105,6 +109,15 @@ class SqliteDatabase:
         cursor.close()
         return int(number)
 
+    def is_in_place(self) -> bool:
+        """Whether the file that was opened is still the one at the path."""
+        return _file_of(self.path) == self._file
+
+    def check_in_place(self) -> None:
+        """Raises StoreReplaced if it is not."""
+        if not self.is_in_place():
+            raise StoreReplaced(f"{self.path} was removed or replaced while it was open; close it and open it again")
+
     def translate(self, error: Exception) -> Exception:
         """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""
         if not isinstance(error, DRIVER_ERRORS):
@@ -128,9 +141,23 @@ def run(conn: Connection, statement: str) -> None:
         cursor.close()
 
 
+def _file_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _url(driver: str, path: Path) -> URL:
+    """A connection that never makes a file: what is gone is an error, and not an empty store."""
+    query = {"mode": "rw", "uri": "true"}
+    return URL.create(f"sqlite+{driver}", database=f"file:{quote(os.fsencode(path))}", query=query)
+
+
 def _engine(path: Path, pragmas: tuple[str, ...]) -> Engine:
     engine = create_engine(
-        URL.create("sqlite+pysqlite", database=str(path)),
+        _url("pysqlite", path),
         isolation_level="AUTOCOMMIT",
         poolclass=QueuePool,
         pool_size=8,

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from chatstore.changes import Entry, TextAppended
+from chatstore.changes import Entry
+from chatstore.live.paging import weight
 
 MAX_ENTRIES = 512
 MAX_CHARACTERS = 1_000_000
@@ -103,19 +104,13 @@ class Channel:
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
-        self._characters += _size(entry)
+        self._characters += weight(entry.change)
         self.head = entry.sequence
         while len(self._entries) > MAX_ENTRIES or (self._characters > MAX_CHARACTERS and len(self._entries) > 1):
             dropped = self._entries.popleft()
             self.base = dropped.sequence
-            self._characters -= _size(dropped)
+            self._characters -= weight(dropped.change)
 
 
 def _sequence(entry: Entry) -> int:
     return entry.sequence
-
-
-def _size(entry: Entry) -> int:
-    if isinstance(entry.change, TextAppended):
-        return len(entry.change.text)
-    return 0 if entry.block is None else len(entry.block.text)

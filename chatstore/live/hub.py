@@ -21,7 +21,7 @@ from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.errors import StoreClosed
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
-from chatstore.live.channel import MAX_ENTRIES, Channel, Waiter
+from chatstore.live.channel import Channel, Waiter
 from chatstore.live.wakers import Waker
 from chatstore.operations import histories, log
 from chatstore.operations.rows import Cursors
@@ -29,6 +29,9 @@ from chatstore.operations.transaction import Announcement
 
 LONGEST_WAIT = 0.5
 """Seconds between two looks at the database, whatever the wake-ups do."""
+
+PAGE = 128
+"""Changes read at once; who is further behind than that reads for itself."""
 
 _EVERYTHING = Selection()
 _log = logging.getLogger(__name__)
@@ -197,6 +200,7 @@ class Hub:
             with self._lock:
                 self._waker = waker
             while not self._closed:
+                self._database.check_in_place()
                 moved: set[int] = set()
                 if self._moved(conn):
                     self._version = self._database.version(conn)
@@ -231,7 +235,7 @@ class Hub:
         known = channel.head
         if known is None:
             return
-        page = log.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=MAX_ENTRIES)
+        page = log.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
         with self._lock:
             if page.position < page.head > (channel.head or 0):
                 channel.skip_to(page.head)

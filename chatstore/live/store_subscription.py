@@ -16,7 +16,8 @@ from chatstore.cursor import NOW, Cursor, StoreCursors
 from chatstore.errors import StoreClosed
 from chatstore.kinds import Selection
 from chatstore.live.hub import Hub
-from chatstore.live.subscription import LONGEST_WAIT, PAGE
+from chatstore.live.paging import PageSize
+from chatstore.live.subscription import LONGEST_WAIT
 from chatstore.operations.feed import Contexts, FeedPage
 from chatstore.operations.reading import check_within
 
@@ -67,6 +68,7 @@ class _Following:
         self._opened: Opened | None = None
         self._position = self._handled = 0
         self._ready: deque[tuple[int, Change]] = deque()
+        self._pages = PageSize()
         self._ended = False
         self._last_change = time.monotonic()
 
@@ -97,6 +99,7 @@ class _Following:
         moved = page.position > self._position
         self._position = page.position
         self._ready.extend(page.entries)
+        self._pages.learn(change for _, change in page.entries)
         return moved
 
     def _patience(self) -> float:
@@ -137,7 +140,7 @@ class StoreSubscription(_Following, Iterator[Change]):
         assert self._opened is not None
         self._event.clear()
         self._opened.hub.listen(self)
-        if self._feed(self._log.page(self._wanted, self._position, PAGE)):
+        if self._feed(self._log.page(self._wanted, self._position, self._pages.limit)):
             return
         patience = self._patience()
         if not self._wanted.follow or patience <= 0:
@@ -201,7 +204,7 @@ class AsyncStoreSubscription(_Following, AsyncIterator[Change]):
         assert self._opened is not None and self.loop is not None
         self._woken = self.loop.create_future()
         self._opened.hub.listen(self)
-        if self._feed(await self._log.page(self._wanted, self._position, PAGE)):
+        if self._feed(await self._log.page(self._wanted, self._position, self._pages.limit)):
             return
         patience = self._patience()
         if not self._wanted.follow or patience <= 0:

@@ -13,16 +13,15 @@ from weakref import finalize
 
 from chatstore.changes import Change
 from chatstore.cursor import NOW, Cursor, CursorFactory, Position
-from chatstore.errors import StoreClosed, WrongEventLoop
+from chatstore.errors import StoreClosed, UsageError, WrongEventLoop
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
 from chatstore.live.hub import Hub
+from chatstore.live.paging import PageSize
 from chatstore.live.tail import Tail
 from chatstore.operations import reading
 from chatstore.operations.log import LogPage
 
-PAGE = 256
-"""Changes that one read of the database brings."""
 LONGEST_WAIT = 30.0
 """Seconds after which a waiting subscription looks at its channel again, unasked."""
 
@@ -77,6 +76,7 @@ class _Following:
         self._channel: Channel | None = None
         self._leave: Callable[[], object] | None = None
         self._caught_up = False
+        self._pages = PageSize()
         self._ended = False
         self._last_change = time.monotonic()
 
@@ -114,6 +114,7 @@ class _Following:
         self._tail.advance(page.position)
         self._caught_up = page.position >= page.head
         self._tail.over |= self._caught_up and page.run_is_over
+        self._pages.learn(entry.change for entry in page.entries)
 
     def _look(self, waiter: Subscription | AsyncSubscription) -> bool:
         """Takes what the channel has. False: there was nothing, and the waiter will be woken when there is."""
@@ -173,7 +174,7 @@ class Subscription(_Following, Iterator[Change]):
                 return change
             try:
                 if not self._caught_up:
-                    self._feed(self._log.page(self._wanted.selection, self._tail.position, PAGE))
+                    self._feed(self._log.page(self._wanted.selection, self._tail.position, self._pages.limit))
                 elif self._wanted.follow:
                     self._wait()
                 else:
@@ -228,8 +229,18 @@ class AsyncSubscription(_Following, AsyncIterator[Change]):
         self._log = log
         self.loop: asyncio.AbstractEventLoop | None = None
         self._woken: asyncio.Future[None] | None = None
+        self._iterating = False
 
     async def __anext__(self) -> Change:
+        if self._iterating:
+            raise UsageError("the subscription is already waited for by another task; subscribe once for each")
+        self._iterating = True
+        try:
+            return await self._next()
+        finally:
+            self._iterating = False
+
+    async def _next(self) -> Change:
         await self._begin()
         assert self._tail is not None
         while not self._ended:
@@ -238,7 +249,7 @@ class AsyncSubscription(_Following, AsyncIterator[Change]):
                 return change
             try:
                 if not self._caught_up:
-                    self._feed(await self._log.page(self._wanted.selection, self._tail.position, PAGE))
+                    self._feed(await self._log.page(self._wanted.selection, self._tail.position, self._pages.limit))
                 elif self._wanted.follow:
                     await self._wait()
                 else:

@@ -77,6 +77,7 @@ class Committer:
         self._conn = database.writer()
         self._waiting: deque[_Pending[Any]] = deque()
         self._lead = threading.Lock()
+        self._starting = threading.Lock()
         self._calls: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -133,14 +134,12 @@ class Committer:
 
     def _enqueue(self, pending: _Pending[Any]) -> None:
         self._waiting.append(pending)
-        if self._closed:
-            with self._lead:  # the close may still be committing what came before it
-                if not pending.settled:
-                    pending.withdrawn = True
-                    raise StoreClosed("the store is closed; open it again to write")
+        if self._closed:  # looked at afterwards: what was there before the close began, it commits
+            pending.withdrawn = True
+            raise StoreClosed("the store is closed; open it again to write")
 
     def _start(self) -> None:
-        with self._lead:
+        with self._starting:  # not the lead, which may be taken for as long as another process keeps the lock
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="chatstore-committer", daemon=True)
                 self._thread.start()

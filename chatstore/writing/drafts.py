@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b, sha256
 from typing import TypedDict
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from chatstore import checks, ids
 from chatstore.errors import InvalidInput, LimitExceeded
@@ -33,8 +33,9 @@ class BlockOptions(TypedDict, total=False):
 
 def draft(type: str, role: str | None, text: str, options: BlockOptions) -> BlockDraft:
     """The draft of a named method. Raises InvalidInput where a field has the wrong type."""
+    checks.options(options, BlockOptions.__annotations__)
     try:
-        return BlockDraft(type=type, role=role, text=checks.text(text, "text"), **options)  # type: ignore[arg-type]
+        return BlockDraft(type=type, role=role, text=checks.text(text, "text"), **options)
     except ValidationError as error:
         raise _invalid(error) from None
 
@@ -75,7 +76,7 @@ def function_result(
 
 def check(drafts: Iterable[BlockDraft]) -> list[NewBlock]:
     """The drafts of one append, checked. Raises an InvalidInput that says which field of which draft is wrong."""
-    if isinstance(drafts, str) or not isinstance(drafts, Iterable):
+    if isinstance(drafts, (str, Mapping, BaseModel)) or not isinstance(drafts, Iterable):
         raise InvalidInput(f"append takes one or several BlockDraft, not {type(drafts).__name__}")
     given = list(drafts)
     if len(given) > checks.MAX_BATCH:
@@ -84,7 +85,7 @@ def check(drafts: Iterable[BlockDraft]) -> list[NewBlock]:
     checked = []
     for place, one in enumerate(given):
         if not isinstance(one, BlockDraft):
-            raise InvalidInput(f"append takes BlockDraft, not {type(one).__name__}")
+            raise InvalidInput(f"append takes one or several BlockDraft, not {type(one).__name__}")
         checked.append(_check(one, places))
         places[id(one)] = place
     return checked

@@ -42,6 +42,10 @@ MALFORMED: dict[str, Callable[[str], Any]] = {
     "other separators": lambda good: good.replace("-", "_"),
     "without the store": lambda good: good[13:],
     "twice": lambda good: good + good,
+    "half a position": lambda good: good + ".00001",
+    "a position of too many digits": lambda good: good + ".000001.000000000001",
+    "a position in letters": lambda good: good + ".0000a.000000000001",
+    "a cursor of a store": lambda good: good[:13] + "0" * 16,
     "quoted": lambda good: f'"{good}"',
     "SQL": lambda good: "' OR 1=1 --",
     "a lone surrogate": lambda good: "\ud800",
@@ -83,7 +87,7 @@ class Cursors(Part):
         head = await history.head()
         assert head > start
         async with unchanged(history):
-            for beyond in (head[:-1] + "4", head[:-12] + "9" * 12):
+            for beyond in (head[:-1] + "4", head[:-12] + "9" * 12, head[:-1] + "4.00001.000000000000"):
                 with pytest.raises(InvalidCursor):
                     await use(history, beyond)
 

@@ -8,6 +8,7 @@ import pytest
 
 from chatstore import BlockDraft, StoreClosed, Tag
 from chatstore.testing.conformance.base import Open, Part, fill, rest, soon, take, texts
+from chatstore.testing.conformance.submitting import answer
 
 
 class Lifetime(Part):
@@ -67,6 +68,16 @@ class Lifetime(Part):
             lambda: rest(history.subscribe()),
             lambda: store.contexts(),
             lambda: store.read_bytes("00" * 32),
+            lambda: history.open_message(),
+            lambda: history.append_assistant_message(iter(["y"])),
+            lambda: history.run().__aenter__(),
+            lambda: history.runs(),
+            lambda: history.get_run("r"),
+            lambda: history.cancel_run("r"),
+            lambda: history.read_block(block),
+            lambda: store.submit(answer, "y"),
+            lambda: store.compact(),
+            lambda: rest(store.subscribe()),
         )
         for use in uses:
             with pytest.raises(StoreClosed):

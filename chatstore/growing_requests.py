@@ -1,0 +1,106 @@
+"""From the parameters of public calls to open blocks and runs: what `requests` is for whole blocks and reads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from chatstore import checks
+from chatstore.cursor import Cursor
+from chatstore.errors import InvalidInput
+from chatstore.model import Block, JsonValue, Run, State
+from chatstore.operations import running
+from chatstore.operations.appending import Append, NewBlock
+from chatstore.operations.appending import append as append_blocks
+from chatstore.operations.growing import Ending
+from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.requests import AppendOptions, append_named, split
+from chatstore.writing import drafts
+from chatstore.writing.drafts import BlockOptions
+from chatstore.writing.lease import LeaseHolder
+
+
+def text(value: object) -> str:
+    """Text to append to an open block."""
+    return checks.text(value, "text")
+
+
+def ending(
+    state: State,
+    *,
+    data: JsonValue = None,
+    usage: Mapping[str, JsonValue] | None = None,
+    error: BaseException | str | None = None,
+) -> Ending:
+    """How an open block ends."""
+    return Ending(
+        state,
+        None if data is None else checks.json_text(data, "data"),
+        None if usage is None else checks.json_text(dict(usage), "usage"),
+        None if error is None else error_json(error),
+    )
+
+
+def error_json(error: BaseException | str) -> str:
+    """Type and message of an error, as JSON. A traceback is for developers and not part of it."""
+    if isinstance(error, BaseException):
+        found = {"type": type(error).__name__, "message": str(error)}
+    else:
+        found = {"type": "Error", "message": error}
+    return checks.json_text({name: printable(text) for name, text in found.items()}, "the error")
+
+
+def growing_options(options: AppendOptions) -> BlockOptions:
+    """The options of a block that is opened, not appended whole."""
+    own, key, expect = split(options)
+    if key is not None or expect is not None:
+        raise InvalidInput("text that comes from an iterator takes no key= and no expect=")
+    return own
+
+
+async def pieces(text: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[str]:
+    """Pieces of text from an iterator of either kind."""
+    if isinstance(text, AsyncIterable):
+        async for piece in text:
+            yield piece
+    else:
+        for piece in text:
+            yield piece
+
+
+def printable(text: str) -> str:
+    """Text that can be stored, whatever was in it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def open_block(
+    context: ContextRef, type: str, role: str | None, options: BlockOptions, run_id: str | None, lease: LeaseHolder
+) -> Callable[[Transaction], list[Block]]:
+    """The write that opens a block."""
+    [new] = stamped(drafts.check([drafts.draft(type, role, "", options)]), run_id)
+    return lambda transaction: append_blocks(
+        transaction, Append(context, [replace(new, state="open", lease_id=lease.take(transaction))])
+    )
+
+
+def stamped(blocks: Sequence[NewBlock], run_id: str | None) -> Sequence[NewBlock]:
+    """Blocks as written in a run; those that name a run of their own keep it."""
+    if run_id is None:
+        return blocks
+    return [replace(block, run_id=run_id) if block.run_id is None else block for block in blocks]
+
+
+def submission(
+    context: ContextRef, prompt: str, run_id: str, parent_run_id: str | None, lease: LeaseHolder, options: AppendOptions
+) -> Callable[[Transaction], tuple[Run, Cursor]]:
+    """The write that starts a run and stores the user message it answers; the cursor lies between the two."""
+    wanted = append_named(context, "message", "user", prompt, {**options, "run_id": run_id})
+
+    def submit(transaction: Transaction) -> tuple[Run, Cursor]:
+        run = running.start_run(transaction, context, run_id, parent_run_id, lease.take)
+        history = transaction.open_history(context)
+        before = transaction.cursors(context.context_id).at(history.head)
+        append_blocks(transaction, wanted)
+        return run, before
+
+    return submit
