@@ -180,7 +180,7 @@ def store_subscription(
     """What a store's `subscribe` follows."""
     if after is not None and not isinstance(after, str):
         raise InvalidInput(f"after= takes a cursor or 'now', not {type(after).__name__}")
-    chosen = checks.context_keys(keys) if keys else {}
+    chosen = _filter_keys(keys)
     return StoreWanted(
         store_selection(kind, filters),
         Contexts(tuple(chosen.items()), tag_names(tags)),

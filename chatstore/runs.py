@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancelled)
-_current: ContextVar[tuple[str, str, str] | None] = ContextVar("chatstore_run", default=None)
+# Path of the store, context and run, of every run that this thread or task is in, from the outermost.
+_current: ContextVar[tuple[tuple[str, str, str], ...]] = ContextVar("chatstore_runs", default=())
 
 
 def current_run(store_path: str, context_id: str) -> str | None:
     """The id of the run that blocks of this context are written in now, in this thread or task."""
-    found = _current.get()
-    return found[2] if found is not None and found[:2] == (store_path, context_id) else None
+    inside = reversed(_current.get())
+    return next((run for path, context, run in inside if (path, context) == (store_path, context_id)), None)
 
 
 class _Scope:
@@ -41,16 +42,16 @@ class _Scope:
         self.id = id_text(new_id(now()))
         self._place = (store_path, context_id, self.id)
         outer = _current.get()
-        self.parent_run_id = parent_run_id if parent_run_id is not None or outer is None else outer[2]
+        self.parent_run_id = outer[-1][2] if parent_run_id is None and outer else parent_run_id
         self._usage: str | None = None
-        self._token: Token[tuple[str, str, str] | None] | None = None
+        self._token: Token[tuple[tuple[str, str, str], ...]] | None = None
 
     def set_usage(self, usage: Mapping[str, JsonValue]) -> None:
         """What the run cost, such as `{"input_tokens": 12}`; stored with its end."""
         self._usage = requests.usage(usage)
 
     def _enter(self) -> None:
-        self._token = _current.set(self._place)
+        self._token = _current.set((*_current.get(), self._place))
 
     def _leave(self) -> None:
         if self._token is not None:

@@ -25,7 +25,9 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    TextClause,
     literal_column,
+    text,
 )
 
 SCHEMA_VERSION: Final = 1
@@ -104,18 +106,24 @@ blocks = Table(
     PrimaryKeyConstraint("history_id", "index"),
 )
 
+
+def _bare(condition: ColumnClause[bool]) -> TextClause:
+    """A condition as an index has it: without the name of its table."""
+    return text(condition.name.partition(".")[2])
+
+
 # Partial where one value would fill the index and nobody looks for it there. SQLite uses a partial index only for
 # a query that repeats its condition to the letter, so these are literals and shared with `operations.selecting`.
-in_transcript: ColumnClause[bool] = literal_column("views & 1 = 1")
-in_prompt: ColumnClause[bool] = literal_column("views & 2 = 2")
-not_closed: ColumnClause[bool] = literal_column("state <> 'closed'")
-is_open: ColumnClause[bool] = literal_column("state = 'open'")
-has_pieces: ColumnClause[bool] = literal_column("pieces_until IS NOT NULL")
-is_running: ColumnClause[bool] = literal_column("state = 'running'")
+in_transcript: ColumnClause[bool] = literal_column("blocks.views & 1 = 1")
+in_prompt: ColumnClause[bool] = literal_column("blocks.views & 2 = 2")
+not_closed: ColumnClause[bool] = literal_column("blocks.state <> 'closed'")
+is_open: ColumnClause[bool] = literal_column("blocks.state = 'open'")
+has_pieces: ColumnClause[bool] = literal_column("blocks.pieces_until IS NOT NULL")
+is_running: ColumnClause[bool] = literal_column("runs.state = 'running'")
 
 Index("blocks_id", blocks.c.history_id, blocks.c.id, unique=True)
 for _name, _condition in (("blocks_transcript", in_transcript), ("blocks_prompt", in_prompt)):
-    Index(_name, blocks.c.history_id, blocks.c.index, sqlite_where=_condition)
+    Index(_name, blocks.c.history_id, blocks.c.index, sqlite_where=_bare(_condition))
 Index("blocks_type", blocks.c.history_id, blocks.c.type, blocks.c.index)
 Index("blocks_role", blocks.c.history_id, blocks.c.role, blocks.c.index)
 for _column in (blocks.c.author, blocks.c.run_id):
@@ -132,12 +140,12 @@ Index(
     blocks.c.history_id,
     blocks.c.state,
     blocks.c.index,
-    sqlite_where=not_closed,
+    sqlite_where=_bare(not_closed),
 )
 
-Index("blocks_lease", blocks.c.lease_id, sqlite_where=is_open)
+Index("blocks_lease", blocks.c.lease_id, sqlite_where=_bare(is_open))
 # `pieces_until` is the end, in the log, of the pieces that a finished block grew by; none once they are removed.
-Index("blocks_pieces", blocks.c.updated_at, sqlite_where=has_pieces)
+Index("blocks_pieces", blocks.c.updated_at, sqlite_where=_bare(has_pieces))
 
 # `text` is the piece that was appended, at `offset` characters; of a run's start and end it is the run's id.
 changes = Table(
@@ -173,7 +181,7 @@ Index("runs_id", runs.c.id, unique=True)
 Index("runs_sequence", runs.c.history_id, runs.c.sequence)
 _has_parent = runs.c.parent_run_id.is_not(None)
 Index("runs_parent", runs.c.parent_run_id, sqlite_where=_has_parent)
-Index("runs_running", runs.c.lease_id, sqlite_where=is_running)
+Index("runs_running", runs.c.lease_id, sqlite_where=_bare(is_running))
 
 # One for each process that has something open: it counts `beats` while it lives. `machine`, `pid` and `started` let
 # a process on the same machine see at once that it is gone.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chatstore import BlockDraft, StoreClosed, Tag
+from chatstore import AsyncChatStore, AsyncHistory, Block, BlockDraft, StoreClosed, Tag
 from chatstore.testing.conformance.base import Open, Part, fill, rest, soon, take, texts
 from chatstore.testing.conformance.submitting import answer
 
@@ -54,32 +55,7 @@ class Lifetime(Part):
         history = store.history("c")
         block = await history.append_user_message("x")
         await store.close()
-        uses = (
-            lambda: history.append_user_message("y"),
-            lambda: history.append([]),
-            lambda: history.tag(block, Tag(kind="k", name="n")),
-            lambda: history.set_usage(block, {}),
-            lambda: history.tag_context(Tag(kind="k", name="n")),
-            lambda: history.get_messages(),
-            lambda: history.since_last_user_message(),
-            lambda: history.get_block(block.id),
-            lambda: history.count(),
-            lambda: history.head(),
-            lambda: rest(history.subscribe()),
-            lambda: store.contexts(),
-            lambda: store.read_bytes("00" * 32),
-            lambda: history.open_message(),
-            lambda: history.append_assistant_message(iter(["y"])),
-            lambda: history.run().__aenter__(),
-            lambda: history.runs(),
-            lambda: history.get_run("r"),
-            lambda: history.cancel_run("r"),
-            lambda: history.read_block(block),
-            lambda: store.submit(answer, "y"),
-            lambda: store.compact(),
-            lambda: rest(store.subscribe()),
-        )
-        for use in uses:
+        for use in _uses(store, history, block):
             with pytest.raises(StoreClosed):
                 await soon(use())
         again = (await another()).history("c")
@@ -103,3 +79,31 @@ class Lifetime(Part):
         stored = await (await another()).history("c").get_messages()
         assert {block.id for block in acknowledged} <= {block.id for block in stored}
         assert [block.index for block in stored] == list(range(len(stored)))
+
+
+def _uses(store: AsyncChatStore, history: AsyncHistory, block: Block) -> list[Callable[[], Awaitable[object]]]:
+    return [
+        lambda: history.append_user_message("y"),
+        lambda: history.append([]),
+        lambda: history.tag(block, Tag(kind="k", name="n")),
+        lambda: history.set_usage(block, {}),
+        lambda: history.tag_context(Tag(kind="k", name="n")),
+        lambda: history.get_messages(),
+        lambda: history.since_last_user_message(),
+        lambda: history.get_block(block.id),
+        lambda: history.count(),
+        lambda: history.head(),
+        lambda: rest(history.subscribe()),
+        lambda: store.contexts(),
+        lambda: store.read_bytes("00" * 32),
+        lambda: history.open_message(),
+        lambda: history.append_assistant_message(iter(["y"])),
+        lambda: history.run().__aenter__(),
+        lambda: history.runs(),
+        lambda: history.get_run("r"),
+        lambda: history.cancel_run("r"),
+        lambda: history.read_block(block),
+        lambda: store.submit(answer, "y"),
+        lambda: store.compact(),
+        lambda: rest(store.subscribe()),
+    ]
