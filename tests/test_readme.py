@@ -12,13 +12,21 @@ from typer.core import TyperGroup
 
 from chatstore.cli import app
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README_PATH = Path(__file__).parent.parent / "README.md"
+README = README_PATH.read_text(encoding="utf-8")
 BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = ("pip install . && chatstore demo", "pip install -e '.[dev]' && pytest")
 
-PYTHON = [
-    (README[: block.start()].count("\n") + 2, block[2]) for block in BLOCKS.finditer(README) if block[1] == "python"
-]
+
+def python_of(page: str) -> list[tuple[int, str]]:
+    """The Python of a page, with the line that each block begins at."""
+    return [
+        (page[: block.start()].count("\n") + 2, block[2]) for block in BLOCKS.finditer(page) if block[1] == "python"
+    ]
+
+
+PYTHON = python_of(README)
+GUIDE = Path(__file__).parent.parent / "docs" / "guide.md"
 SHELL = [line for language, text in BLOCKS.findall(README) if language == "sh" for line in text.splitlines()]
 INLINE = re.findall(r"`(chatstore [a-z][^`]*)`", README)
 COMMANDS = [
@@ -28,12 +36,14 @@ GROUP = typer.main.get_command(app)
 assert isinstance(GROUP, TyperGroup)
 
 
-def test_every_python_block_runs_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [README_PATH, GUIDE], ids=lambda page: page.stem)
+def test_every_python_block_runs_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "readme"}
-    for line, code in PYTHON:
-        exec(compile("\n" * (line - 1) + code, "README.md", "exec"), names)
-    assert len(PYTHON) > 5
+    names: dict[str, object] = {"__name__": "example"}
+    blocks = python_of(page.read_text(encoding="utf-8"))
+    for line, code in blocks:
+        exec(compile("\n" * (line - 1) + code, page.name, "exec"), names)
+    assert len(blocks) > 3
 
 
 @pytest.mark.parametrize("command", COMMANDS)
