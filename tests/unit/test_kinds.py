@@ -15,7 +15,9 @@ from chatstore.testing.conformance import oracle
 
 def stored(draft: BlockDraft, state: str = "closed") -> Block:
     fields = dict.fromkeys(Block.model_fields)
-    given = {name: getattr(draft, name) for name in ("type", "role", "author", "run_id", "internal", "tags", "text")}
+    given = {
+        name: getattr(draft, name) for name in ("type", "role", "author", "run_id", "internal", "tags", "text", "parts")
+    }
     return Block.model_construct(**{**fields, **given, "state": state})
 
 
