@@ -15,6 +15,7 @@ from chatstore.operations.appending import append as append_blocks
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.requests import AppendOptions, append_named, split
+from chatstore.requests import usage as usage_json
 from chatstore.writing import drafts
 from chatstore.writing.drafts import BlockOptions
 from chatstore.writing.lease import LeaseHolder
@@ -36,7 +37,7 @@ def ending(
     return Ending(
         state,
         None if data is None else checks.json_text(data, "data"),
-        None if usage is None else checks.json_text(dict(usage), "usage"),
+        None if usage is None else usage_json(usage),
         None if error is None else error_json(error),
     )
 
