@@ -9,7 +9,7 @@ import typer
 
 from chatstore.cli.options import DEFAULT_STORE, JsonOption, KeyOption, StoreOption, context_of, tag_names
 from chatstore.cli.output import Output
-from chatstore.errors import InvalidText
+from chatstore.errors import InvalidInput, InvalidText
 from chatstore.model import Tag
 from chatstore.store import ChatStore
 from chatstore.writing import drafts
@@ -78,4 +78,6 @@ def _standard_input() -> str:
         raise InvalidText(
             f"standard input is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
         ) from None
+    if not text:
+        raise InvalidInput("standard input was empty, and nothing was appended; for a block without text write ''")
     return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")

@@ -41,7 +41,7 @@ def test_a_message_is_a_persons_unless_it_says_otherwise(store: ChatStore, run: 
         ("mixed\r\nends\n", "mixed\r\nends"),
         ("日本語\n", "日本語"),
         ("ends in \r", "ends in \r"),
-        ("", ""),
+        ("\n", ""),
     ],
 )
 def test_text_comes_from_standard_input(
@@ -49,6 +49,13 @@ def test_text_comes_from_standard_input(
 ) -> None:
     assert run("append", *arguments, input=given.encode()).exit_code == 0
     assert [block.text for block in store.history("c").get_messages()] == [stored]
+
+
+def test_empty_input_is_refused_for_what_should_have_written_it_failed(store: ChatStore, run: Run) -> None:
+    result = run("append", "c", input=b"")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: standard input was empty")
+    assert store.contexts() == []
 
 
 def test_input_that_is_not_utf8_is_refused(store: ChatStore, run: Run) -> None:
