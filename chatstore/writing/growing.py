@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import TypeAlias
 
@@ -119,7 +120,7 @@ class Growing:
         """The text that is not stored yet, to go in with the end of the block. Raises what went wrong."""
         with self._lock:
             if isinstance(self._error, (BlockEnded, RunOver)):
-                raise self._error
+                raise copy(self._error)
             return "".join(self._waiting)
 
     def abandon(self) -> None:
@@ -136,7 +137,8 @@ class Growing:
         if error is not None:
             if not isinstance(error, (BlockEnded, RunOver)):
                 self._error = None
-            raise error
+            # A copy: the one that is kept would keep the caller's frames, and with them the writer.
+            raise copy(error)
 
 
 class Flusher:
@@ -221,14 +223,13 @@ class Flusher:
         """Ends blocks whose writers were dropped, as interrupted: no block stays open for ever."""
         while self.abandoned:
             block = self.abandoned.popleft()
+            try:
+                rest = block.rest()
+            except (BlockEnded, RunOver):
+                continue  # somebody else ended it
             _log.warning("the writer of block %s was dropped before the block was ended", block.block.id)
-            write = partial(
-                growing.end_block,
-                context=block.context,
-                index=block.block.index,
-                rest=block.rest(),
-                ending=growing.Ending("interrupted"),
-            )
+            ending = growing.Ending("interrupted")
+            write = partial(growing.end_block, context=block.context, index=block.block.index, rest=rest, ending=ending)
             self._committer.run_all([write])
 
     def _pause(self) -> float:
