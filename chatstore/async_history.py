@@ -13,8 +13,7 @@ from chatstore import growing_requests, requests
 from chatstore.block_reader import AsyncBlockReader
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.cursor import Cursor
-from chatstore.kinds import Selection
-from chatstore.live.subscription import AsyncSubscription, Opened
+from chatstore.live.subscription import AsyncSubscription, Opened, Wanted
 from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
 from chatstore.operations import appending, log, marking, reading, running
 from chatstore.operations.log import LogPage
@@ -248,8 +247,8 @@ class _Log:
         head = await self._store._read(lambda conn: reading.head(conn, self._context_id))
         return Opened(core.hub, core.cursors(self._context_id), head)
 
-    async def page(self, selection: Selection, after: int, limit: int) -> LogPage:
+    async def page(self, wanted: Wanted, after: int, limit: int) -> LogPage:
         cursors = (await self._store._open()).cursors
         return await self._store._read(
-            lambda conn: log.log(conn, self._context_id, cursors, selection, after=after, limit=limit)
+            lambda conn: log.log(conn, self._context_id, cursors, wanted.selection, after=after, limit=limit)
         )

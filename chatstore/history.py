@@ -13,8 +13,7 @@ from chatstore import growing_requests, requests
 from chatstore.block_reader import BlockReader
 from chatstore.block_writer import BlockWriter
 from chatstore.cursor import Cursor
-from chatstore.kinds import Selection
-from chatstore.live.subscription import Opened, Subscription
+from chatstore.live.subscription import Opened, Subscription, Wanted
 from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
 from chatstore.operations import appending, log, marking, reading, running
 from chatstore.operations.log import LogPage
@@ -273,8 +272,8 @@ class _Log:
         head = self._store._read(lambda conn: reading.head(conn, self._context_id))
         return Opened(core.hub, core.cursors(self._context_id), head)
 
-    def page(self, selection: Selection, after: int, limit: int) -> LogPage:
+    def page(self, wanted: Wanted, after: int, limit: int) -> LogPage:
         cursors = self._store._open().cursors
         return self._store._read(
-            lambda conn: log.log(conn, self._context_id, cursors, selection, after=after, limit=limit)
+            lambda conn: log.log(conn, self._context_id, cursors, wanted.selection, after=after, limit=limit)
         )

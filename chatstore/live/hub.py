@@ -80,15 +80,20 @@ class Hub:
             self._thread = threading.Thread(target=self._serve, name="chatstore-hub", daemon=True)
             self._thread.start()
 
-    def listen(self, waiter: Waiter) -> None:
-        """Wakes somebody, once, after the next commit of anyone."""
+    def listen(self, waiter: Waiter) -> bool:
+        """Wakes somebody, once, after the next commit of anyone. False: it was listening already."""
+        self._owner.check()
         with self._lock:
             self._check()
-            self._listening.add(waiter)
             self._start()
+            new = waiter not in self._listening
+            self._listening.add(waiter)
+            return new
 
     def unlisten(self, waiter: Waiter) -> None:
         """Takes that back."""
+        if self._owner.forked:
+            return
         with self._lock:
             self._listening.discard(waiter)
 

@@ -1,0 +1,270 @@
+"""What every subscription does, whatever it follows: give out, read on, wait, end. Once for threads, once for loops.
+
+Order of the steps: ask to be woken, read, and wait only when there was nothing; every wait has a time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from chatstore.changes import Change
+from chatstore.errors import StoreClosed, UsageError, WrongEventLoop
+from chatstore.live.channel import Waiter
+from chatstore.live.paging import PageSize
+
+LONGEST_WAIT = 30.0
+"""Seconds after which a waiting subscription looks again, unasked."""
+
+
+class Asked(Protocol):
+    """What a caller subscribed to, as far as every subscription has it."""
+
+    @property
+    def follow(self) -> bool:
+        """Whether it waits for what comes."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds without a change after which it ends."""
+
+
+W = TypeVar("W", bound=Asked)
+W_contra = TypeVar("W_contra", bound=Asked, contravariant=True)
+O = TypeVar("O")  # noqa: E741
+O_co = TypeVar("O_co", covariant=True)
+P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
+
+
+class Source(Protocol[W_contra, O_co, P_co]):
+    """Where the changes are read."""
+
+    def open(self) -> O_co:
+        """Where to begin."""
+
+    def page(self, wanted: W_contra, after: int, limit: int) -> P_co:
+        """The next changes behind a place."""
+
+
+class AsyncSource(Protocol[W_contra, O_co, P_co]):
+    """The same, awaited."""
+
+    async def open(self) -> O_co:
+        """Where to begin."""
+
+    async def page(self, wanted: W_contra, after: int, limit: int) -> P_co:
+        """The next changes behind a place."""
+
+
+class Following(ABC, Generic[W, O, P]):
+    """A place in a log, and the patience of the caller. What log that is, the subclasses know."""
+
+    def __init__(self, wanted: W) -> None:
+        self._wanted = wanted
+        self._pages = PageSize()
+        self._started = False
+        self._caught_up = False
+        self._ended = False
+        self._last_change = time.monotonic()
+
+    @abstractmethod
+    def _start(self, opened: O) -> None:
+        """Takes the place to begin at."""
+
+    @abstractmethod
+    def _take(self) -> Change | None:
+        """The next change that is ready."""
+
+    @abstractmethod
+    def _place(self) -> int:
+        """Behind what to read on."""
+
+    @abstractmethod
+    def _feed(self, page: P) -> None:
+        """Takes a page, and knows then whether it has caught up."""
+
+    @abstractmethod
+    def _look(self, waiter: Waiter) -> bool:
+        """Asks for the waiter to be woken. False: there is nothing new since it asked."""
+
+    @abstractmethod
+    def _forget(self, waiter: Waiter) -> None:
+        """Takes that back."""
+
+    def _leave(self) -> None:
+        """Gives back what it holds; more than once does no harm."""
+
+    def _begin_with(self, opened: O) -> None:
+        self._start(opened)
+        self._started = True
+        self._last_change = time.monotonic()
+
+    def _next_ready(self) -> Change | None:
+        change = self._take()
+        if change is not None:
+            self._last_change = time.monotonic()
+        return change
+
+    def _patience(self) -> float:
+        """Seconds to wait now; not above zero when the caller's timeout is over, and then it has ended."""
+        if self._wanted.timeout is None:
+            return LONGEST_WAIT
+        left = min(self._last_change + self._wanted.timeout - time.monotonic(), LONGEST_WAIT)
+        self._ended |= left <= 0
+        return left
+
+    def _end(self, waiter: Waiter) -> None:
+        self._ended = True
+        self._forget(waiter)
+        self._leave()
+
+
+class SyncFollowing(Following[W, O, P], Iterator[Change]):
+    """The steps on a thread."""
+
+    loop = None
+
+    def __init__(self, source: Source[W, O, P], wanted: W) -> None:
+        super().__init__(wanted)
+        self._source = source
+        self._event = threading.Event()
+        self._begin_with(source.open())
+
+    def __next__(self) -> Change:
+        while not self._ended:
+            change = self._next_ready()
+            if change is not None:
+                return change
+            try:
+                if not self._caught_up:
+                    self._feed(self._source.page(self._wanted, self._place(), self._pages.limit))
+                elif self._wanted.follow:
+                    self._wait()
+                else:
+                    break
+            except StoreClosed:
+                if not self._ended:  # or else it is the store's own close that ended the subscription
+                    raise
+        self.close()
+        raise StopIteration
+
+    def _wait(self) -> None:
+        self._event.clear()
+        if self._ended or self._look(self) or (patience := self._patience()) <= 0:
+            return
+        try:
+            self._event.wait(patience)
+        except BaseException:  # interrupted: nobody waits any more, and the hub must not keep it alive
+            self._forget(self)
+            raise
+
+    def wake(self) -> None:
+        """Makes a waiting iteration look again; the hub calls it."""
+        self._event.set()
+
+    def close(self) -> None:
+        """Ends the subscription. Idempotent; from any thread."""
+        self.stop()
+
+    def stop(self) -> None:
+        """What `close` does, for the store that closes."""
+        self._end(self)
+        self.wake()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
+    """The steps on an event loop."""
+
+    def __init__(self, source: AsyncSource[W, O, P], wanted: W) -> None:
+        super().__init__(wanted)
+        self._source = source
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._woken: asyncio.Future[None] | None = None
+        self._iterating = False
+
+    async def __anext__(self) -> Change:
+        if self._iterating:
+            raise UsageError("the subscription is already waited for by another task; subscribe once for each")
+        self._iterating = True
+        try:
+            return await self._next()
+        finally:
+            self._iterating = False
+
+    async def _next(self) -> Change:
+        await self._begin()
+        while not self._ended:
+            change = self._next_ready()
+            if change is not None:
+                return change
+            try:
+                if not self._caught_up:
+                    self._feed(await self._source.page(self._wanted, self._place(), self._pages.limit))
+                elif self._wanted.follow:
+                    await self._wait()
+                else:
+                    break
+            except StoreClosed:
+                if not self._ended:
+                    raise
+        await self.close()
+        raise StopAsyncIteration
+
+    async def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self.loop is not None and self.loop is not loop:
+            raise WrongEventLoop("the subscription belongs to another event loop; subscribe again in this one")
+        if not self._started:
+            self.loop = loop
+            self._begin_with(await self._source.open())
+
+    async def _wait(self) -> None:
+        assert self.loop is not None
+        self._woken = self.loop.create_future()
+        if self._ended or self._look(self) or (patience := self._patience()) <= 0:
+            return
+        timer = self.loop.call_later(patience, self.wake)
+        try:
+            await self._woken
+        except BaseException:  # cancelled: nobody waits any more, and the hub must not keep it alive
+            self._forget(self)
+            raise
+        finally:
+            timer.cancel()
+
+    def wake(self) -> None:
+        """Makes a waiting iteration look again; the hub calls it, on the event loop."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    async def close(self) -> None:
+        """Ends the subscription. Idempotent; from any task of its event loop."""
+        self.stop()
+
+    def stop(self) -> None:
+        """What `close` does, for the store that closes."""
+        self._end(self)
+        self.wake()
+
+    async def __aenter__(self) -> Self:
+        await self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
