@@ -43,7 +43,8 @@ def read(path: Path | str) -> Iterator[Handled]:
     """What is in such a file."""
     if Path(path).exists():
         with Path(path).open() as lines:
-            yield from (Handled(*json.loads(line)) for line in lines)
+            # Read while it is written, the last line may not be whole yet.
+            yield from (Handled(*json.loads(line)) for line in lines if line.endswith("\n"))
 
 
 def _handled(change: Any) -> Handled:
