@@ -24,6 +24,7 @@ from chatstore.requests import AppendOptions, Filters
 from chatstore.runs import AsyncRunScope, current_run
 from chatstore.writing.drafts import BlockOptions
 from chatstore.writing.growing import Growing
+from chatstore.writing.waiting import wait_async
 
 if TYPE_CHECKING:
     from chatstore.async_store import AsyncChatStore
@@ -123,9 +124,13 @@ class AsyncHistory:
         async def open() -> Growing:
             core = await self._store._open()
             write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-            return Growing(self._context, (await self._store._write(write))[0], core.flusher)
+            growing = Growing(self._context, (await self._store._write(write))[0], core.flusher)
+            core.flusher.join(growing)
+            return growing
 
-        return AsyncBlockWriter(self._store, open)
+        writer = AsyncBlockWriter(self._store, open)
+        self._store._opened(writer)
+        return writer
 
     def run(self, *, parent_run_id: str | None = None) -> AsyncRunScope:
         """As `History.run`."""
@@ -141,6 +146,8 @@ class AsyncHistory:
 
     async def cancel_run(self, run_id: str) -> Run:
         """As `History.cancel_run`."""
+        for block in (await self._store._open()).flusher.of_run(run_id):
+            await wait_async(block.when_stored)
         return await self._write(running.cancel_run, run_id)
 
     async def get_messages(

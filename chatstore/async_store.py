@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from chatstore import core, growing_requests, requests
 from chatstore.async_history import AsyncHistory
+from chatstore.block_writer import AsyncBlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
 from chatstore.databases import Location, locate
@@ -23,9 +24,10 @@ from chatstore.live.subscription import AsyncSubscription
 from chatstore.model import Context, Part, Tag
 from chatstore.operations import histories, log, reading
 from chatstore.operations.feed import FeedPage, feed
+from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
-from chatstore.runs import AsyncRunHandle
+from chatstore.runs import AsyncRunHandle, AsyncRunScope
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -59,6 +61,7 @@ class AsyncChatStore:
         self._opening = asyncio.Lock()
         self._reads: set[asyncio.Task[object]] = set()
         self._subscriptions: WeakSet[AsyncSubscription | AsyncStoreSubscription] = WeakSet()
+        self._writing: WeakSet[AsyncBlockWriter | AsyncRunScope] = WeakSet()
         self._closed = False
         self._releasing: asyncio.Task[None] | None = None
 
@@ -106,10 +109,16 @@ class AsyncChatStore:
         """As `ChatStore.submit`; the agent is a coroutine function."""
         history = self.history(str(uuid4()) if context is None else context)
         scope = history.run(parent_run_id=parent_run_id)
-        lease = (await self._open()).lease
-        run, cursor = await self._write(
-            growing_requests.submission(history._context, prompt, scope.id, scope.parent_run_id, lease, options)
+        core = await self._open()
+        write = growing_requests.submission(
+            history._context, prompt, scope.id, scope.parent_run_id, core.lease, options
         )
+        try:
+            run, cursor = await self._write(write)
+        except BaseException:
+            core.flusher.finish_later(scope._write(RunEnding("cancelled")))  # it may have been stored
+            raise
+        scope._begin(core)
         handle: AsyncRunHandle[R] = AsyncRunHandle(history, scope, run, cursor)
         handle._start(agent, prompt)
         return handle
@@ -146,6 +155,9 @@ class AsyncChatStore:
     async def close(self) -> None:
         """As `ChatStore.close`."""
         self._check_loop()
+        if self._core is not None and not self._core.forked:
+            for unfinished in sorted(self._writing, key=lambda writing: isinstance(writing, AsyncRunScope)):
+                await unfinished.interrupt()  # blocks before their runs
         self._closed = True
         opened, self._core = self._core, None
         if opened is None:
@@ -210,6 +222,10 @@ class AsyncChatStore:
     def _following(self, subscription: S) -> S:
         self._subscriptions.add(subscription)
         return subscription
+
+    def _opened(self, writing: AsyncBlockWriter | AsyncRunScope) -> None:
+        """Knows of what was opened through this store, to end it when the store closes."""
+        self._writing.add(writing)
 
     async def _write(self, write: Callable[[Transaction], T]) -> T:
         return await (await self._open()).committer.post(write)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from weakref import finalize
 
 from chatstore import growing_requests
-from chatstore.errors import ChatStoreError, RunCancelled
+from chatstore.errors import BlockEnded, ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
 from chatstore.model import Block, JsonValue
 from chatstore.operations import growing
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import Transaction
 from chatstore.writing.growing import Growing
+from chatstore.writing.waiting import wait, wait_async
 
 T = TypeVar("T")
 _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancelled)
@@ -58,7 +59,7 @@ class BlockWriter:
 
     def flush(self) -> None:
         """Returns once everything written so far is stored and visible to every process."""
-        self._wait(self._growing.when_stored)
+        wait(self._growing.when_stored)
         self._growing.check()
 
     def close(self, *, data: JsonValue = None, usage: Mapping[str, JsonValue] | None = None) -> Block:
@@ -73,16 +74,18 @@ class BlockWriter:
         """Ends the block as `cancelled`."""
         return self._end(growing_requests.ending("cancelled"))
 
+    def interrupt(self) -> None:
+        """Ends the block as `interrupted` if nobody has ended it; the store that closes does so."""
+        if not self._ended:
+            with suppress(ChatStoreError):
+                self._end(growing_requests.ending("interrupted"))
+
     def _end(self, ending: Ending) -> Block:
-        self._wait(self._growing.stop)
+        wait(self._growing.stop)
+        block = self._store._write(_end_of(self._growing, ending))
         self._ended = True
         self._dropped.detach()
-        return self._store._write(_end_of(self._growing, ending))
-
-    def _wait(self, until: Callable[[Callable[[], None]], None]) -> None:
-        event = threading.Event()
-        until(event.set)
-        event.wait()
+        return block
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +95,11 @@ class BlockWriter:
     ) -> None:
         if self._ended:
             return
+        ending = _ending_for(error)
         try:
-            self._end(_ending_for(error))
-        except ChatStoreError:
+            self._end(ending)
+        except ChatStoreError as refused:
+            self._ended = _end_later(self._growing, refused, ending)
             if error is None:
                 raise
 
@@ -111,7 +116,7 @@ class AsyncBlockWriter:
     @property
     def _growing(self) -> Growing:
         if self._opened is None:
-            raise RuntimeError("the block is not open yet: use `async with history.open_message(…)`, or await it")
+            raise UsageError("the block is not open yet: use `async with history.open_message(…)`, or await it")
         return self._opened
 
     @property
@@ -126,7 +131,7 @@ class AsyncBlockWriter:
 
     async def flush(self) -> None:
         """As `BlockWriter.flush`."""
-        await self._wait(self._growing.when_stored)
+        await wait_async(self._growing.when_stored)
         self._growing.check()
 
     async def close(self, *, data: JsonValue = None, usage: Mapping[str, JsonValue] | None = None) -> Block:
@@ -141,21 +146,27 @@ class AsyncBlockWriter:
         """As `BlockWriter.cancel`."""
         return await self._end(growing_requests.ending("cancelled"))
 
+    async def interrupt(self) -> None:
+        """As `BlockWriter.interrupt`."""
+        if self._opened is not None and not self._ended:
+            with suppress(ChatStoreError):
+                await self._end(growing_requests.ending("interrupted"))
+
     async def _end(self, ending: Ending) -> Block:
-        await self._wait(self._growing.stop)
+        await wait_async(self._growing.stop)
+        block = await self._store._write(_end_of(self._growing, ending))
         self._ended = True
         self._dropped.detach()
-        return await self._store._write(_end_of(self._growing, ending))
-
-    async def _wait(self, until: Callable[[Callable[[], None]], None]) -> None:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        until(lambda: loop.call_soon_threadsafe(_resolve, future))  # type: ignore[arg-type]
-        await future
+        return block
 
     async def _begin(self) -> Self:
         if self._opened is None:
-            self._opened = await self._open()
+            opening = asyncio.ensure_future(self._open())
+            try:
+                self._opened = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(_cancel_opened)  # it is opened all the same, and nobody would write it
+                raise
             self._dropped = _dropped(self, self._opened)
         return self
 
@@ -170,9 +181,11 @@ class AsyncBlockWriter:
     ) -> None:
         if self._ended:
             return
+        ending = _ending_for(error)
         try:
-            await asyncio.shield(self._end(_ending_for(error)))
-        except ChatStoreError:
+            await asyncio.shield(self._end(ending))
+        except ChatStoreError as refused:
+            self._ended = _end_later(self._growing, refused, ending)
             if error is None:
                 raise
 
@@ -203,6 +216,14 @@ def _dropped(writer: object, written: Growing) -> finalize[..., Any]:
     return abandoned
 
 
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+def _end_later(written: Growing, refused: ChatStoreError, ending: Ending) -> bool:
+    """Leaves an end that the database refused to the flusher; whether it did, or the block has ended already."""
+    if isinstance(refused, StorageError):
+        written.finish_later(_end_of(written, ending))
+    return isinstance(refused, (StorageError, BlockEnded, RunOver))
+
+
+def _cancel_opened(opening: asyncio.Future[Growing]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        written = opening.result()
+        written.finish_later(_end_of(written, growing_requests.ending("cancelled")))

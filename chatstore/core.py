@@ -6,11 +6,13 @@ the whole process still go through one committer, and commits are handed over to
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -171,6 +173,16 @@ def _forget_inherited() -> None:
     global _cores, _lock
     _inherited.append(_cores)
     _cores, _lock = {}, threading.Lock()
+
+
+@atexit.register
+def _end_at_exit() -> None:
+    """Stores the text that open blocks of this process still hold, and ends what it leaves open."""
+    for core in [*_cores.values()]:
+        if not core.forked and core.lease.id is not None:
+            with suppress(Exception):
+                core.flusher.close()
+                core.lease.close()
 
 
 if hasattr(os, "register_at_fork"):

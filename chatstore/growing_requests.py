@@ -45,10 +45,17 @@ def ending(
 def error_json(error: BaseException | str) -> str:
     """Type and message of an error, as JSON. A traceback is for developers and not part of it."""
     if isinstance(error, BaseException):
-        found = {"type": type(error).__name__, "message": str(error)}
+        found = {"type": type(error).__name__, "message": _message(error)}
     else:
         found = {"type": "Error", "message": error}
     return checks.json_text({name: printable(text) for name, text in found.items()}, "the error")
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"(its message cannot be read: {type(broken).__name__})"
 
 
 def growing_options(options: AppendOptions) -> BlockOptions:

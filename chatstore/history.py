@@ -24,6 +24,7 @@ from chatstore.requests import AppendOptions, Filters
 from chatstore.runs import RunScope, current_run
 from chatstore.writing.drafts import BlockOptions
 from chatstore.writing.growing import Growing
+from chatstore.writing.waiting import wait
 
 if TYPE_CHECKING:
     from chatstore.store import ChatStore
@@ -136,7 +137,11 @@ class History:
         """
         core = self._store._open()
         write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-        return BlockWriter(self._store, Growing(self._context, self._store._write(write)[0], core.flusher))
+        growing = Growing(self._context, self._store._write(write)[0], core.flusher)
+        core.flusher.join(growing)
+        writer = BlockWriter(self._store, growing)
+        self._store._opened(writer)
+        return writer
 
     def run(self, *, parent_run_id: str | None = None) -> RunScope:
         """A run as a context manager: blocks that are written into this history inside belong to it."""
@@ -155,6 +160,8 @@ class History:
 
         What was written stays. The writer's next write raises RunCancelled. A run that has ended stays as it is.
         """
+        for block in self._store._open().flusher.of_run(run_id):
+            wait(block.when_stored)
         return self._write(running.cancel_run, run_id)
 
     def get_messages(

@@ -3,60 +3,100 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
+import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar, Token, copy_context
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar, copy_context
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from weakref import finalize
 
 from chatstore import growing_requests, requests
+from chatstore.core import Core
 from chatstore.cursor import Cursor
-from chatstore.errors import ChatStoreError, RunCancelled, RunOver
+from chatstore.errors import BlockEnded, ChatStoreError, RunCancelled, RunOver, StorageError
 from chatstore.ids import id_text, new_id, now
 from chatstore.model import JsonValue, Run
 from chatstore.operations import running
 from chatstore.operations.running import RunEnding
+from chatstore.operations.transaction import Transaction
+from chatstore.writing.growing import Flusher, Growing
+from chatstore.writing.waiting import wait, wait_async
 
 if TYPE_CHECKING:
     from chatstore.async_history import AsyncHistory
     from chatstore.history import History
 
 T = TypeVar("T")
+_LOOK = 0.02
+"""Seconds between two looks for the end of a run that somebody waits for."""
+_log = logging.getLogger(__name__)
 _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancelled)
-# Path of the store, context and run, of every run that this thread or task is in, from the outermost.
-_current: ContextVar[tuple[tuple[str, str, str], ...]] = ContextVar("chatstore_runs", default=())
+_current: ContextVar[tuple[_Scope, ...]] = ContextVar("chatstore_runs", default=())
 
 
 def current_run(store_path: str, context_id: str) -> str | None:
     """The id of the run that blocks of this context are written in now, in this thread or task."""
-    inside = reversed(_current.get())
-    return next((run for path, context, run in inside if (path, context) == (store_path, context_id)), None)
+    inside = (scope for scope in reversed(_current.get()) if not scope.over)
+    return next((scope.id for scope in inside if scope.place == (store_path, context_id)), None)
 
 
 class _Scope:
-    """What both scopes share: the run's id, its parent, its usage, and the place as the current run."""
+    """What both scopes share: the run's id, its parent, its usage, and its place among the current runs."""
 
     def __init__(self, store_path: str, context_id: str, parent_run_id: str | None) -> None:
         self.id = id_text(new_id(now()))
-        self._place = (store_path, context_id, self.id)
-        outer = _current.get()
-        self.parent_run_id = outer[-1][2] if parent_run_id is None and outer else parent_run_id
+        self.place = (store_path, context_id)
+        self.over = False
+        outer = [scope.id for scope in _current.get() if scope.place[0] == store_path and not scope.over]
+        self.parent_run_id = outer[-1] if parent_run_id is None and outer else parent_run_id
         self._usage: str | None = None
-        self._token: Token[tuple[tuple[str, str, str], ...]] | None = None
+        self._context = requests.context(context_id)
+        self._flusher: Flusher | None = None
 
     def set_usage(self, usage: Mapping[str, JsonValue]) -> None:
         """What the run cost, such as `{"input_tokens": 12}`; stored with its end."""
         self._usage = requests.usage(usage)
 
-    def _enter(self) -> None:
-        self._token = _current.set((*_current.get(), self._place))
+    def _started(self, flusher: Flusher) -> None:
+        """The run is stored; from here on it is ended somehow."""
+        self._flusher = flusher
+        # Also for a scope that is dropped without being left.
+        unfinished = partial(flusher.unfinished.append, self._write(RunEnding("interrupted")))
+        self._dropped = finalize(self, unfinished)
+        self._dropped.atexit = False
 
-    def _leave(self) -> None:
-        if self._token is not None:
-            _current.reset(self._token)
-            self._token = None
+    def _enter(self) -> None:
+        """Makes it the current run, of this thread or task."""
+        _current.set((*_current.get(), self))
+
+    def _leave(self) -> list[Growing]:
+        """Is no current run any more, in whatever context it is left; the blocks to stop before it ends."""
+        self.over = True
+        _current.set(tuple(scope for scope in _current.get() if scope is not self))
+        return [] if self._flusher is None else self._flusher.of_run(self.id)
+
+    def _write(self, ending: RunEnding) -> Callable[[Transaction], Run]:
+        return partial(running.end_run, context=self._context, run_id=self.id, ending=ending)
+
+    def _end_with(self, ending: RunEnding, blocks: Iterable[Growing]) -> Callable[[Transaction], Run]:
+        """The write that ends the run, with the text that its blocks, stopped by now, still hold."""
+        rests: dict[int, str] = {}
+        for block in blocks:
+            with suppress(BlockEnded, RunOver):
+                rests[block.block.index] = block.rest()
+        return self._write(replace(ending, rests=rests))
+
+    def _ended(self, error: ChatStoreError | None, write: Callable[[Transaction], Run]) -> None:
+        """The end was stored or refused; one that the disk refused is left to the flusher."""
+        if isinstance(error, StorageError) and self._flusher is not None:
+            self._flusher.finish_later(write)
+        self._dropped.detach()
 
     def _ending(self, error: BaseException | None) -> RunEnding:
         if error is None:
@@ -71,7 +111,7 @@ class RunScope(_Scope):
     """A run as a context manager: blocks that this thread writes into its history inside belong to it.
 
     Leaving ends it `completed`; an exception ends it `failed` with the error kept in the run, and its open blocks
-    with it. Started inside another run, it becomes part of that one.
+    with it. Started inside another run of the same store, it becomes part of that one.
     """
 
     def __init__(self, history: History, parent_run_id: str | None) -> None:
@@ -79,20 +119,46 @@ class RunScope(_Scope):
         self._history = history
 
     def __enter__(self) -> Self:
-        lease = self._history._store._open().lease
-        self._history._write(running.start_run, self.id, self.parent_run_id, lease.take)
+        core = self._history._store._open()
+        try:
+            self._history._write(running.start_run, self.id, self.parent_run_id, core.lease.take)
+        except BaseException:
+            core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
+            raise
+        self._begin(core)
         self._enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
         try:
-            self._history._write(running.end_run, self.id, self._ending(error))
-        except RunOver:
+            self._end(self._ending(error))
+        except ChatStoreError:
             if error is None:
                 raise
+
+    def interrupt(self) -> None:
+        """Ends the run as `interrupted` if nobody has ended it; the store that closes does so."""
+        if not self.over:
+            with suppress(ChatStoreError):
+                self._end(RunEnding("interrupted"))
+
+    def _begin(self, core: Core) -> None:
+        self._started(core.flusher)
+        self._history._store._opened(self)
+
+    def _end(self, ending: RunEnding) -> None:
+        blocks = self._leave()
+        for block in blocks:
+            wait(block.stop)
+        write = self._end_with(ending, blocks)
+        try:
+            self._history._store._write(write)
+        except ChatStoreError as error:
+            self._ended(error, write)
+            raise
+        self._ended(None, write)
 
 
 class AsyncRunScope(_Scope):
@@ -103,20 +169,46 @@ class AsyncRunScope(_Scope):
         self._history = history
 
     async def __aenter__(self) -> Self:
-        lease = (await self._history._store._open()).lease
-        await self._history._write(running.start_run, self.id, self.parent_run_id, lease.take)
+        core = await self._history._store._open()
+        try:
+            await self._history._write(running.start_run, self.id, self.parent_run_id, core.lease.take)
+        except BaseException:
+            core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
+            raise
+        self._begin(core)
         self._enter()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
         try:
-            await asyncio.shield(self._history._write(running.end_run, self.id, self._ending(error)))
-        except RunOver:
+            await asyncio.shield(self._end(self._ending(error)))
+        except ChatStoreError:
             if error is None:
                 raise
+
+    async def interrupt(self) -> None:
+        """As `RunScope.interrupt`."""
+        if not self.over:
+            with suppress(ChatStoreError):
+                await self._end(RunEnding("interrupted"))
+
+    def _begin(self, core: Core) -> None:
+        self._started(core.flusher)
+        self._history._store._opened(self)
+
+    async def _end(self, ending: RunEnding) -> None:
+        blocks = self._leave()
+        for block in blocks:
+            await wait_async(block.stop)
+        write = self._end_with(ending, blocks)
+        try:
+            await self._history._store._write(write)
+        except ChatStoreError as error:
+            self._ended(error, write)
+            raise
+        self._ended(None, write)
 
 
 class RunHandle(Generic[T]):
@@ -137,7 +229,13 @@ class RunHandle(Generic[T]):
 
     def wait(self, timeout: float | None = None) -> Run | None:
         """The run once it has ended, when none of its blocks is open any more; None if that takes longer."""
-        return self.history.get_run(self.run.id) if self._done.wait(timeout) else None
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (run := self.history.get_run(self.run.id)).state == "running":
+            left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
+            if left <= 0:
+                return None
+            time.sleep(left)
+        return run
 
     def result(self, timeout: float | None = None) -> T:
         """What the agent returned; raises what it raised, or TimeoutError."""
@@ -163,8 +261,10 @@ class RunHandle(Generic[T]):
             self._error = error
         try:
             self._scope.__exit__(None, self._error, None)
+        except RunOver as error:
+            self._error = error
         except ChatStoreError as error:
-            self._error = self._error or error
+            _log.warning("the end of run %s is stored later: %s", self.run.id, error)
         finally:
             self._done.set()
 
@@ -181,9 +281,13 @@ class AsyncRunHandle(Generic[T]):
 
     async def wait(self, timeout: float | None = None) -> Run | None:
         """As `RunHandle.wait`."""
-        assert self._task is not None
-        done, _ = await asyncio.wait({self._task}, timeout=timeout)
-        return await self.history.get_run(self.run.id) if done else None
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (run := await self.history.get_run(self.run.id)).state == "running":
+            left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
+            if left <= 0:
+                return None
+            await asyncio.sleep(left)
+        return run
 
     async def result(self, timeout: float | None = None) -> T:
         """As `RunHandle.result`."""
@@ -206,5 +310,8 @@ class AsyncRunHandle(Generic[T]):
         except BaseException as error:
             await self._scope.__aexit__(None, error, None)
             raise
-        await self._scope.__aexit__(None, None, None)
+        try:
+            await self._scope.__aexit__(None, None, None)
+        except StorageError as error:
+            _log.warning("the end of run %s is stored later: %s", self.run.id, error)
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from inspect import iscoroutinefunction
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -13,19 +14,21 @@ from weakref import WeakSet
 from sqlalchemy import Connection
 
 from chatstore import core, growing_requests, requests
+from chatstore.block_writer import BlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
 from chatstore.databases import Location
-from chatstore.errors import ChatStoreError, StoreClosed
+from chatstore.errors import ChatStoreError, InvalidInput, StoreClosed
 from chatstore.history import History
 from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
 from chatstore.live.subscription import Subscription
 from chatstore.model import Context, Part, Tag
 from chatstore.operations import histories, log, reading
 from chatstore.operations.feed import FeedPage, feed
+from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
-from chatstore.runs import RunHandle
+from chatstore.runs import RunHandle, RunScope
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -55,6 +58,7 @@ class ChatStore:
         self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake, lease))
         self._path = self._core.path
         self._subscriptions: WeakSet[Subscription | StoreSubscription] = WeakSet()
+        self._writing: WeakSet[BlockWriter | RunScope] = WeakSet()
         self._following_lock = Lock()
 
     def __repr__(self) -> str:
@@ -104,12 +108,20 @@ class ChatStore:
         What the agent writes into the history belongs to the run, which ends when the agent does. Without `context`
         there is a new one, with an id of its own.
         """
+        if iscoroutinefunction(agent):
+            raise InvalidInput("the agent is a coroutine function; submit it to an AsyncChatStore")
         history = self.history(str(uuid4()) if context is None else context)
         scope = history.run(parent_run_id=parent_run_id)
-        lease = self._open().lease
-        run, cursor = self._write(
-            growing_requests.submission(history._context, prompt, scope.id, scope.parent_run_id, lease, options)
+        core = self._open()
+        write = growing_requests.submission(
+            history._context, prompt, scope.id, scope.parent_run_id, core.lease, options
         )
+        try:
+            run, cursor = self._write(write)
+        except BaseException:
+            core.flusher.finish_later(scope._write(RunEnding("cancelled")))  # it may have been stored
+            raise
+        scope._begin(core)
         handle: RunHandle[R] = RunHandle(history, scope, run, cursor)
         handle._start(agent, prompt)
         return handle
@@ -152,6 +164,8 @@ class ChatStore:
 
     def close(self) -> None:
         """Ends the store's subscriptions and closes it. Idempotent."""
+        for unfinished in self._unfinished():
+            unfinished.interrupt()
         opened, self._core = self._core, None
         with self._following_lock:
             subscriptions = list(self._subscriptions)
@@ -178,6 +192,17 @@ class ChatStore:
         with self._following_lock:
             self._subscriptions.add(subscription)
         return subscription
+
+    def _opened(self, writing: BlockWriter | RunScope) -> None:
+        """Knows of what was opened through this store, to end it when the store closes."""
+        with self._following_lock:
+            self._writing.add(writing)
+
+    def _unfinished(self) -> list[BlockWriter | RunScope]:
+        if self._core is None or self._core.forked:
+            return []
+        with self._following_lock:
+            return sorted(self._writing, key=lambda writing: isinstance(writing, RunScope))  # blocks before their runs
 
     def _write(self, write: Callable[[Transaction], T]) -> T:
         return self._open().committer.run(write)

@@ -120,7 +120,8 @@ def _data(row: Row, text: str, ending: Ending) -> str | None:
         return ending.data or row[DATA_AT]
     found = data or {}
     if row[TYPE_AT] == "function_call":
-        found = {**found, "arguments": checks.parsed_json(text)}
+        known = json.loads(row[DATA_AT] or "{}")
+        found = {**known, **found, "arguments": checks.parsed_json(text)}
     if ending.error is not None:
         found = {**found, "error": json.loads(ending.error)}
     return checks.json_text(found, "data") if found else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -50,12 +50,16 @@ _CHILDREN = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class RunEnding:
-    """How a run ends; `error`, `traceback` and `usage` where there are any (JSON, text, JSON)."""
+    """How a run ends; `error`, `traceback` and `usage` where there are any (JSON, text, JSON).
+
+    `rests`: by their index, text of its open blocks that was taken and is not in the log yet.
+    """
 
     state: RunState
     error: str | None = None
     traceback: str | None = None
     usage: str | None = None
+    rests: Mapping[int, str] = field(default_factory=dict)
 
 
 def start_run(
@@ -117,7 +121,7 @@ def _end(transaction: Transaction, history: History, context_id: str, row: Row, 
     block_ending = growing.Ending(_BLOCK_STATES.get(ending.state, ending.state))  # type: ignore[arg-type]
     transaction.flush_blocks()
     for block in _OPEN_BLOCKS.all(transaction.conn, history_id=history.id, run_id=run_id):
-        growing.end_row(transaction, history, context_id, block, block_ending)
+        growing.end_row(transaction, history, context_id, block, block_ending, ending.rests.get(block[1], ""))
     _END.run(
         transaction.conn,
         history=history.id,

@@ -14,16 +14,18 @@ from collections.abc import Callable
 from copy import copy
 from functools import partial
 from typing import TypeAlias
+from weakref import WeakSet
 
-from chatstore.errors import BlockEnded, RunOver, StoreClosed
+from chatstore.errors import BlockEnded, RunOver, StorageError, StoreClosed
+from chatstore.forking import Owner
 from chatstore.model import Block
 from chatstore.operations import growing
 from chatstore.operations.transaction import ContextRef
-from chatstore.writing.committer import Committer
+from chatstore.writing.committer import Committer, Write
 
 GATHER = 0.002
 """Seconds that text may wait for more, beside the time that a commit takes."""
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE, RETRY_AFTER = 5.0, 0.5
 PAUSED = 0.05
 """Seconds after which a write waits until it is stored, and so learns at once that it was stopped."""
 MAX_WAITING = 1_000_000
@@ -52,14 +54,17 @@ class Growing:
         self._last = time.monotonic()
 
     def add(self, text: str) -> bool:
-        """Takes text to store; whether there is room for more. Raises what went wrong with earlier text."""
+        """Takes text to store; whether there is room for more. Raises what went wrong with earlier text, having taken
+        this: after a StorageError all of it is tried again."""
+        self._flusher.owner.check()
         with self._lock:
-            self._raise_error()
+            if isinstance(self._error, (BlockEnded, RunOver)):
+                self._raise_error()
             if self._stopped:
                 raise BlockEnded("the block has ended; text is appended to open blocks only")
-            if not text:
-                return True
-            self._waiting.append(text)
+            if text:
+                self._waiting.append(text)
+            self._raise_error()
             now = time.monotonic()
             paused, self._last = now - self._last > PAUSED, now
             self._length += len(text)
@@ -97,6 +102,7 @@ class Growing:
 
     def when_stored(self, notify: Notify) -> None:
         """Calls back once all text is stored, or an error is there to raise. At once, if so now."""
+        self._flusher.owner.check()
         with self._lock:
             waiting = (self._waiting or self._in_flight) and self._error is None and not self._stopped
             if waiting:
@@ -108,6 +114,7 @@ class Growing:
 
     def stop(self, notify: Notify) -> None:
         """Commits nothing more, and calls back once nothing is on its way."""
+        self._flusher.owner.check()
         with self._lock:
             self._stopped = True
             waiting = bool(self._in_flight)
@@ -122,6 +129,10 @@ class Growing:
             if isinstance(self._error, (BlockEnded, RunOver)):
                 raise copy(self._error)
             return "".join(self._waiting)
+
+    def finish_later(self, write: Write[object]) -> None:
+        """Has a write that ends the block committed as soon as the database takes it."""
+        self._flusher.finish_later(write)
 
     def abandon(self) -> None:
         """Nobody writes the block any more, and nobody ended it. Called by the garbage collector, wherever it is."""
@@ -152,7 +163,27 @@ class Flusher:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._ended = False
+        self.owner = Owner()
         self.abandoned: deque[Growing] = deque()
+        self._growing: WeakSet[Growing] = WeakSet()
+        self.unfinished: deque[Write[object]] = deque()
+
+    def join(self, block: Growing) -> None:
+        """Knows of a block from now on."""
+        with self._lock:
+            self._growing.add(block)
+
+    def of_run(self, run_id: str) -> list[Growing]:
+        """The blocks of a run that this process writes."""
+        with self._lock:
+            return [block for block in self._growing if block.block.run_id == run_id]
+
+    def finish_later(self, write: Write[object]) -> None:
+        """Commits what the database refused, again and again until it takes it, so that nothing stays open."""
+        with self._lock:
+            self.unfinished.append(write)
+            self._start()
+            self._lock.notify()
 
     def mark(self, block: Growing) -> None:
         """There is text of this block to commit."""
@@ -194,7 +225,7 @@ class Flusher:
     def _serve(self) -> None:
         while True:
             with self._lock:
-                while not self._marked and not self._closed and (pause := self._pause()) > 0:
+                if not self._marked and not self._closed and (pause := self._pause()) > 0:
                     self._lock.wait(pause)
                 marked, self._marked = self._marked, {}
                 if self._closed and not marked:
@@ -203,6 +234,7 @@ class Flusher:
             try:
                 self._flush([*marked])
                 self._end_abandoned()
+                self._finish()
             except Exception:
                 _log.exception("text could not be committed, and is tried again with the next")
             self._do_chores()
@@ -227,12 +259,21 @@ class Flusher:
                 rest = block.rest()
             except (BlockEnded, RunOver):
                 continue  # somebody else ended it
-            _log.warning("the writer of block %s was dropped before the block was ended", block.block.id)
             ending = growing.Ending("interrupted")
             write = partial(growing.end_block, context=block.context, index=block.block.index, rest=rest, ending=ending)
-            self._committer.run_all([write])
+            self.unfinished.append(write)
+
+    def _finish(self) -> None:
+        """Tries what is unfinished; what is refused for good has ended some other way."""
+        for _ in range(len(self.unfinished)):
+            write = self.unfinished.popleft()
+            [error] = self._committer.run_all([write])
+            if isinstance(error, StorageError):
+                self.unfinished.append(write)
 
     def _pause(self) -> float:
+        if self.unfinished:
+            return RETRY_AFTER
         return min((due for due, _, _ in self._chores), default=time.monotonic() + LONGEST_PAUSE) - time.monotonic()
 
     def _do_chores(self) -> None:

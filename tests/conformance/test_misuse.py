@@ -65,6 +65,22 @@ def test_a_store_is_refused_in_a_forked_child_and_works_on_in_the_parent(path: P
     assert run(code, path).split("\n") == ["ForkedStore", "after 2"]
 
 
+@pytest.mark.parametrize(
+    "use", ["writer.write('x')", "writer.flush()", "writer.close()", "writer.__exit__(*[None] * 3)"]
+)
+def test_a_writer_is_refused_in_a_forked_child(path: Path, use: str) -> None:
+    code = textwrap.dedent(_FORK) + textwrap.dedent(
+        f"""
+        writer = history.open_message()
+        writer.write("parent")
+        print(child(lambda: {use}))
+        print(writer.close().text)
+        store.close()
+        """
+    )
+    assert run(code, path).split("\n") == ["ForkedStore", "parent"]
+
+
 def test_a_forked_child_may_not_open_what_its_parent_has_open(path: Path) -> None:
     """SQLite would take the parent's locks for its own, and lose what the child was told is stored."""
     code = textwrap.dedent(_FORK) + textwrap.dedent(

@@ -1,0 +1,35 @@
+"""Waiting for what calls back, on a thread and on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TypeAlias
+
+Until: TypeAlias = Callable[[Callable[[], None]], None]
+"""Calls back once it is so far, from any thread; at once, if it is so far already."""
+
+
+def wait(until: Until) -> None:
+    """Waits on this thread."""
+    event = threading.Event()
+    until(event.set)
+    event.wait()
+
+
+async def wait_async(until: Until) -> None:
+    """Waits on the event loop."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def call_back() -> None:
+        loop.call_soon_threadsafe(_resolve, future)
+
+    until(call_back)
+    await future
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
