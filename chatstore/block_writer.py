@@ -34,11 +34,12 @@ class _AsyncStore(Protocol):
 class BlockWriter:
     """Writes one open block. Leaving the `with` closes it; an exception fails it, and the text so far stays.
 
-    `write` gathers text for a few milliseconds at most and does not wait for the disk, unless a million characters
-    wait already, or nothing was written for 50 ms: then it returns when the text is stored, and so tells a slow writer
-    at once that it was stopped. What went wrong with text is raised by the next call: RunCancelled when somebody
-    stopped the run, RunInterrupted when this process was taken for dead, BlockEnded after the block's end, a
-    StorageError when the disk refused (that text is kept, and tried again with the next).
+    `write` gathers text for 2 ms at most, beside the time that a commit takes. It does not wait for the disk, unless
+    a million characters wait already, or nothing was written for 50 ms: then it returns when the text is stored, and
+    so tells a slow writer at once that it was stopped. What went wrong with text is raised by the next call:
+    RunCancelled when somebody stopped the run, RunInterrupted when this process was taken for dead, BlockEnded after
+    the block's end, a StorageError when the disk refused. After a StorageError all text given so far is kept, that of
+    the call that raised it too, and tried again with the next.
     """
 
     def __init__(self, store: _Store, growing: Growing) -> None:

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from weakref import finalize
 
-from chatstore import growing_requests, requests
+from chatstore import checks, growing_requests, requests
 from chatstore.core import Core
 from chatstore.cursor import Cursor
-from chatstore.errors import BlockEnded, ChatStoreError, RunCancelled, RunOver, StorageError
+from chatstore.errors import BlockEnded, ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
 from chatstore.ids import id_text, new_id, now
 from chatstore.model import JsonValue, Run
 from chatstore.operations import running
@@ -50,6 +50,8 @@ class _Scope:
     """What both scopes share: the run's id, its parent, its usage, and its place among the current runs."""
 
     def __init__(self, store_path: str, context_id: str, parent_run_id: str | None) -> None:
+        if parent_run_id is not None:
+            checks.name(parent_run_id, "parent_run_id")
         self.id = id_text(new_id(now()))
         self.place = (store_path, context_id)
         self.over = False
@@ -58,6 +60,10 @@ class _Scope:
         self._usage: str | None = None
         self._context = requests.context(context_id)
         self._flusher: Flusher | None = None
+
+    def _check_new(self) -> None:
+        if self._flusher is not None:
+            raise UsageError("a run is entered once; ask the history for another: history.run()")
 
     def set_usage(self, usage: Mapping[str, JsonValue]) -> None:
         """What the run cost, such as `{"input_tokens": 12}`; stored with its end."""
@@ -120,6 +126,7 @@ class RunScope(_Scope):
 
     def __enter__(self) -> Self:
         core = self._history._store._open()
+        self._check_new()
         try:
             self._history._write(running.start_run, self.id, self.parent_run_id, core.lease.take)
         except BaseException:
@@ -170,6 +177,7 @@ class AsyncRunScope(_Scope):
 
     async def __aenter__(self) -> Self:
         core = await self._history._store._open()
+        self._check_new()
         try:
             await self._history._write(running.start_run, self.id, self.parent_run_id, core.lease.take)
         except BaseException:

@@ -15,7 +15,17 @@ from pathlib import Path
 import pytest
 from other_processes import run
 
-from chatstore import AsyncChatStore, ChatStore, History, InvalidInput, RunCancelled, StoreBusy
+from chatstore import (
+    AsyncChatStore,
+    ChatStore,
+    History,
+    InvalidInput,
+    LimitExceeded,
+    RunCancelled,
+    StoreBusy,
+    UsageError,
+    checks,
+)
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -231,3 +241,23 @@ def test_a_process_that_ends_without_closing_stores_what_it_wrote(path: Path) ->
     with ChatStore(path) as store:
         [block] = store.history("c").get_messages()
         assert (block.state, block.text) == ("interrupted", "token " * 1000)
+
+
+def test_a_run_is_entered_once(store: ChatStore) -> None:
+    run = store.history("c").run()
+    with run:
+        pass
+    with pytest.raises(UsageError):
+        run.__enter__()
+    with pytest.raises(InvalidInput):
+        store.history("c").run(parent_run_id=5)  # type: ignore[arg-type]
+
+
+def test_a_growing_block_has_the_limit_of_every_block(store: ChatStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "MAX_BLOCK", 100)
+    with store.history("c").open_message() as writer:
+        writer.write("x" * 60)
+        with pytest.raises(LimitExceeded):
+            writer.write("x" * 60)
+        writer.write("y" * 40)
+    assert store.history("c").get_messages()[0].text == "x" * 60 + "y" * 40

@@ -16,7 +16,8 @@ from functools import partial
 from typing import TypeAlias
 from weakref import WeakSet
 
-from chatstore.errors import BlockEnded, RunOver, StorageError, StoreClosed
+from chatstore import checks
+from chatstore.errors import BlockEnded, LimitExceeded, RunOver, StorageError, StoreClosed
 from chatstore.forking import Owner
 from chatstore.model import Block
 from chatstore.operations import growing
@@ -45,7 +46,7 @@ class Growing:
         self.stored = 0
         self._flusher = flusher
         self._waiting: list[str] = []
-        self._length = 0
+        self._length = self._total = 0
         self._in_flight = ""
         self._error: Exception | None = None
         self._stopped = False
@@ -62,6 +63,9 @@ class Growing:
                 self._raise_error()
             if self._stopped:
                 raise BlockEnded("the block has ended; text is appended to open blocks only")
+            if self._total + len(text) > checks.MAX_BLOCK:
+                raise LimitExceeded(f"a block of more than {checks.MAX_BLOCK:,} characters; end it and open another")
+            self._total += len(text)
             if text:
                 self._waiting.append(text)
             self._raise_error()
