@@ -83,14 +83,23 @@ def print_figures(title: str, text: int, empty: int, size: int, parts: dict[str,
     return per_byte
 
 
+class OverBound(AssertionError):
+    """More bytes than there should be; what is wrong with the text itself fails the test as ever."""
+
+
 # A piece takes 42 bytes beside its row's share of the text: 25 in the log, 14 in the index that reads it in order.
-TOO_MUCH = "10.8 bytes for each of text, with tokens of 4 bytes; the bound is 10"
+TOO_MUCH = "with tokens of 4 bytes 10.8 bytes for each of text, and 1.6 once compacted; the bounds are 10 and 1.5"
 
 
 @pytest.mark.parametrize(
     ("pause", "bound"),
     [
-        pytest.param(SLOWLY, 10.0, marks=[pytest.mark.slow, pytest.mark.xfail(reason=TOO_MUCH)], id="its_own_piece"),
+        pytest.param(
+            SLOWLY,
+            10.0,
+            marks=[pytest.mark.slow, pytest.mark.xfail(reason=TOO_MUCH, raises=OverBound)],
+            id="its_own_piece",
+        ),
         (0.0, 3.0),
     ],
 )
@@ -113,5 +122,5 @@ def test_streamed_text_costs_few_bytes_on_disk_and_hardly_any_once_compacted(
     assert removed == stored
     if pause:
         assert stored > 0.98 * count, "too many tokens were gathered for this to measure tokens"
-    assert compacted <= 1.5
-    assert streamed <= bound
+    if compacted > 1.5 or streamed > bound:
+        raise OverBound(f"{streamed:.2f} for each byte while it grows, {compacted:.2f} once compacted")
