@@ -124,7 +124,7 @@ class AsyncHistory:
         async def open() -> Growing:
             core = await self._store._open()
             write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-            growing = Growing(self._context, (await self._store._write(write))[0], core.flusher)
+            growing = Growing(self._context, (await self._store._write(write, synced=False))[0], core.flusher)
             core.flusher.join(growing)
             return growing
 

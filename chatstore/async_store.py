@@ -28,6 +28,7 @@ from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
 from chatstore.runs import AsyncRunHandle, AsyncRunScope
+from chatstore.writing.committer import Durability
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -52,9 +53,10 @@ class AsyncChatStore:
         busy_timeout: float = 30.0,
         wake: str = "auto",
         lease: float = 30.0,
+        durability: Durability = "message",
     ) -> None:
         self._path = locate(location)
-        self._options = Options(create, busy_timeout, wake, lease)
+        self._options = Options(create, busy_timeout, wake, lease, durability)
         self._core: Core | None = None
         self._readers: AsyncEngine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -128,7 +130,7 @@ class AsyncChatStore:
         step = (await self._open()).compaction(requests.time_before(older_than))
         removed, more = 0, True
         while more:
-            count, more = await self._write(step)
+            count, more = await self._write(step, synced=False)
             removed += count
         return removed
 
@@ -227,8 +229,8 @@ class AsyncChatStore:
         """Knows of what was opened through this store, to end it when the store closes."""
         self._writing.add(writing)
 
-    async def _write(self, write: Callable[[Transaction], T]) -> T:
-        return await (await self._open()).committer.post(write)
+    async def _write(self, write: Callable[[Transaction], T], *, synced: bool = True) -> T:
+        return await (await self._open()).committer.post(write, synced=synced)
 
     async def _read(self, read: Callable[[Connection], T]) -> T:
         core = await self._open()

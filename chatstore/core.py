@@ -28,7 +28,7 @@ from chatstore.live.hub import Hub
 from chatstore.live.watch import Watch
 from chatstore.operations import compacting, leases
 from chatstore.operations.transaction import Transaction
-from chatstore.writing.committer import Committer
+from chatstore.writing.committer import DURABILITIES, Committer
 from chatstore.writing.growing import Flusher
 from chatstore.writing.lease import LeaseHolder
 
@@ -48,6 +48,7 @@ class Options:
     busy_timeout: float = 30.0
     wake: str = "auto"
     lease: float = 30.0
+    durability: str = "message"
 
 
 class Core:
@@ -58,13 +59,15 @@ class Core:
             raise InvalidInput(f"unknown waker {options.wake!r}; it is one of auto, {', '.join(wakers.WAKERS)}")
         checks.seconds(options.busy_timeout, "busy_timeout")
         checks.seconds(options.lease, "lease")
+        if options.durability not in DURABILITIES:
+            raise InvalidInput(f"unknown durability {options.durability!r}; it is one of {', '.join(DURABILITIES)}")
         self.options = options
         self.database = open_database(location, create=options.create, busy_timeout=options.busy_timeout)
         self.path = self.database.path
         self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity))
         waker = partial(wakers.choose, options.wake, self.database.wal)
         self.hub = Hub(self.database, self.cursors, waker, self._end_the_dead)
-        self.committer = Committer(self.database, self.cursors, self.hub.announce)
+        self.committer = Committer(self.database, self.cursors, self.hub.announce, options.durability)
         self.flusher = Flusher(self.committer)
         self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
         self.flusher.every(COMPACT_EVERY, self.compact)
@@ -78,7 +81,7 @@ class Core:
     def compact(self) -> bool:
         """Removes some of the pieces of blocks that ended a while ago; whether there may be more."""
         before = ids.now() - round(COMPACT_AFTER * 1_000_000)
-        return self.committer.run(self.compaction(before))[1]
+        return self.committer.run(self.compaction(before), synced=False)[1]
 
     def compaction(self, before: int) -> Callable[[Transaction], tuple[int, bool]]:
         """The write that removes some of the pieces of blocks that ended before a time, and gives back their room."""
@@ -147,7 +150,7 @@ def acquire(location: Location, options: Options) -> Core:
 
 
 def _check_same(opened: Options, asked: Options, path: str) -> None:
-    for name in ("wake", "busy_timeout", "lease"):
+    for name in ("wake", "busy_timeout", "lease", "durability"):
         if (given := getattr(asked, name)) != (held := getattr(opened, name)):
             raise InvalidInput(
                 f"{path} is open in this process with {name}={held!r}, and now asked for with {given!r};"

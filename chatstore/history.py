@@ -137,7 +137,7 @@ class History:
         """
         core = self._store._open()
         write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-        growing = Growing(self._context, self._store._write(write)[0], core.flusher)
+        growing = Growing(self._context, self._store._write(write, synced=False)[0], core.flusher)
         core.flusher.join(growing)
         writer = BlockWriter(self._store, growing)
         self._store._opened(writer)

@@ -29,6 +29,7 @@ from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
 from chatstore.runs import RunHandle, RunScope
+from chatstore.writing.committer import Durability
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +42,9 @@ class ChatStore:
     `location` is a path or an `sqlite:///` URL. What is not there is made, unless `create=False`. `busy_timeout`:
     seconds that a write waits for other processes before it raises StoreBusy. `wake`: how commits of other
     processes are noticed, one of `auto`, `inotify`, `watchfiles`, `poll` and `none` (looks twice a second).
+    `durability`: what a power cut can take. "token" syncs no commit, so the last moments of anything; "message" syncs
+    all but the text of blocks still open, so nothing that was finished; "full" syncs that too. The death of a process
+    takes nothing that was acknowledged, whichever it is.
 
     Close it, or use it as a context manager. Raises an OpenError, and leaves the file as it was, when there is
     something else at the path or a store of another format.
@@ -54,8 +58,9 @@ class ChatStore:
         busy_timeout: float = 30.0,
         wake: str = "auto",
         lease: float = 30.0,
+        durability: Durability = "message",
     ) -> None:
-        self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake, lease))
+        self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake, lease, durability))
         self._path = self._core.path
         self._subscriptions: WeakSet[Subscription | StoreSubscription] = WeakSet()
         self._writing: WeakSet[BlockWriter | RunScope] = WeakSet()
@@ -135,7 +140,7 @@ class ChatStore:
         step = self._open().compaction(requests.time_before(older_than))
         removed, more = 0, True
         while more:
-            count, more = self._write(step)
+            count, more = self._write(step, synced=False)
             removed += count
         return removed
 
@@ -204,8 +209,8 @@ class ChatStore:
         with self._following_lock:
             return sorted(self._writing, key=lambda writing: isinstance(writing, RunScope))  # blocks before their runs
 
-    def _write(self, write: Callable[[Transaction], T]) -> T:
-        return self._open().committer.run(write)
+    def _write(self, write: Callable[[Transaction], T], *, synced: bool = True) -> T:
+        return self._open().committer.run(write, synced=synced)
 
     def _read(self, read: Callable[[Connection], T]) -> T:
         database = self._open().database

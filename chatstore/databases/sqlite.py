@@ -21,12 +21,19 @@ from sqlalchemy.pool import QueuePool
 from chatstore.databases import sqlite_file
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
 from chatstore.errors import StoreReplaced
+from chatstore.operations.prepared import driver
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 _READ_PRAGMAS = ("PRAGMA query_only=ON",)
-_WRITE_PRAGMAS = ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=0")
+# Apple's fsync does not reach the disk; the fullfsync pragmas do, and mean nothing anywhere else.
+_WRITE_PRAGMAS = (
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA fullfsync=ON",
+    "PRAGMA checkpoint_fullfsync=ON",
+    "PRAGMA busy_timeout=0",
+)
 _PAGES_GIVEN_BACK = 64
 _FIRST_WAIT, _LONGEST_WAIT = 0.0001, 0.005
 
@@ -42,6 +49,8 @@ class SqliteDatabase:
         self._file = _file_of(path)
         self.readers = _engine(path, _READ_PRAGMAS)
         self._writers = _engine(path, _WRITE_PRAGMAS)
+        self._synced = False
+        self._version_before = 0
 
     def async_readers(self) -> AsyncEngine:
         """Connections to read from an event loop; they belong to that loop, and the caller disposes of them."""
@@ -59,27 +68,40 @@ class SqliteDatabase:
 
     def writer(self) -> Connection:
         """The connection of the committer, who closes it."""
+        self._synced = False
         return self._writers.connect()
 
-    def begin(self, conn: Connection) -> None:
-        """Takes the write lock. Raises StoreBusy when another process keeps it for the whole busy timeout.
+    def begin(self, conn: Connection, *, synced: bool, patient: bool = True) -> bool:
+        """Takes the write lock; `synced`: the commit will return when it is on the disk. Raises StoreBusy when another
+        process keeps the lock for the whole busy timeout; False when one has it, and it is not waited for.
 
         SQLite's own busy handler sleeps up to 100 ms between tries, and whoever came last may win; short sleeps of
         random length serve contending processes sooner and more evenly.
         """
+        if synced != self._synced:  # SQLite takes it outside of transactions only
+            run(conn, "PRAGMA synchronous=FULL" if synced else "PRAGMA synchronous=NORMAL")
+            self._synced = synced
         deadline = time.monotonic() + self._busy_timeout
         wait = _FIRST_WAIT
         while True:
             try:
-                return run(conn, "BEGIN IMMEDIATE")
+                run(conn, "BEGIN IMMEDIATE")
+                return True
             except sqlite3.OperationalError as error:
-                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY or (patient and time.monotonic() > deadline):
                     raise
+                if not patient:
+                    return False
             time.sleep(wait * random.uniform(0.5, 1.5))
             wait = min(2 * wait, _LONGEST_WAIT)
 
+    def alone(self, conn: Connection) -> bool:
+        """Whether no other connection has committed anything since it was asked last. Asked within a transaction."""
+        before, self._version_before = self._version_before, self.version(conn)
+        return before == self._version_before
+
     def commit(self, conn: Connection) -> None:
-        """Commits: from here on the writes are durable and visible."""
+        """Commits: from here on the writes are visible, and safe from the death of any process."""
         run(conn, "COMMIT")
 
     def rollback(self, conn: Connection) -> None:
@@ -89,24 +111,17 @@ class SqliteDatabase:
 
     def in_transaction(self, conn: Connection) -> bool:
         """Whether a transaction is open."""
-        connection: Any = conn.connection.dbapi_connection
-        return bool(connection.in_transaction)
+        return bool(driver(conn).in_transaction)
 
     def give_back(self, conn: Connection) -> None:
         """Shortens the file by some of the pages that are free, within the transaction that is open."""
-        cursor = conn.connection.cursor()
-        cursor.execute("PRAGMA freelist_count")
-        (free,) = cursor.fetchall()[0]
+        [(free,)] = driver(conn).execute("PRAGMA freelist_count").fetchall()
         for _ in range(min(free, _PAGES_GIVEN_BACK)):
-            cursor.execute("PRAGMA incremental_vacuum(1)")  # Python's driver runs it for one page, whatever it is told
-        cursor.close()
+            run(conn, "PRAGMA incremental_vacuum(1)")  # Python's driver runs it for one page, whatever it is told
 
     def version(self, conn: Connection) -> int:
         """A number that differs once another connection committed; comparable on one connection only, about 4 µs."""
-        cursor = conn.connection.cursor()
-        cursor.execute("PRAGMA data_version")
-        (number,) = cursor.fetchall()[0]
-        cursor.close()
+        [(number,)] = driver(conn).execute("PRAGMA data_version").fetchall()
         return int(number)
 
     def is_in_place(self) -> bool:
@@ -134,11 +149,7 @@ class SqliteDatabase:
 
 def run(conn: Connection, statement: str) -> None:
     """Runs one of SQLite's own statements, which return nothing."""
-    cursor = conn.connection.cursor()
-    try:
-        cursor.execute(statement)
-    finally:
-        cursor.close()
+    driver(conn).execute(statement)
 
 
 def _file_of(path: Path) -> tuple[int, int] | None:

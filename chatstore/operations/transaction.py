@@ -65,16 +65,16 @@ class Transaction:
     """Gathers what the writes of one commit do, so that rows go in together and each counter is set once.
 
     A write that refuses (raises an error of ours) must do so before it changes anything: its neighbours in the
-    same commit go on.
+    same commit go on. `known` are histories as they are now; those that are looked up are added.
     """
 
-    def __init__(self, conn: Connection, cursors: Cursors) -> None:
+    def __init__(self, conn: Connection, cursors: Cursors, known: dict[str, History | None]) -> None:
         self.conn = conn
         self.cursors = cursors
         self.now = ids.now()
         self.announced: Announcement = {}
         self.after_commit: list[Callable[[], None]] = []
-        self._histories: dict[str, History | None] = {}
+        self._histories = known
         self._written: set[str] = set()
         self._blocks: list[Row] = []
         self._changes: list[Row] = []

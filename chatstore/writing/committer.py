@@ -1,9 +1,11 @@
 """The committer: all writes of one process to one store, committed in groups.
 
 Writes wait in a queue. Whoever gets the lead commits everything that waits, in one transaction, and gives each
-caller its own answer or its own error. A sync caller leads on its own thread, so a lone append never changes
-threads; writes from event loops are led by one thread of the committer's. No caller owns the transaction, so none
-can leave it open by being cancelled.
+caller its own answer or its own error. No caller owns the transaction, so none can leave it open by being cancelled.
+
+A sync caller leads on its own thread, so a lone append never changes threads. On an event loop a few writes that
+have to wait for nothing, neither for the disk nor for a lock, are committed on the loop itself, which takes less than
+to hand them over; all others are led by one thread of the committer's.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast, get_args
+from weakref import WeakSet
 
 from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.errors import ChatStoreError, StoreClosed
+from chatstore.operations.histories import History
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement, Transaction
 
@@ -25,8 +29,16 @@ T = TypeVar("T")
 Write: TypeAlias = Callable[[Transaction], T]
 Announce: TypeAlias = Callable[[Announcement], None]
 
+Durability = Literal["token", "message", "full"]
+DURABILITIES: Final[tuple[str, ...]] = get_args(Durability)
+"""Which commits are synced to the disk: none; those that finish or change something whole; every one."""
+
 GROUP = 1_000
 """Writes in one transaction, at most."""
+FEW = 16
+"""Writes that are committed on an event loop itself, at most: that is about how many go into a millisecond."""
+KNOWN = 4_096
+"""Histories whose counters are remembered, at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +46,11 @@ _log = logging.getLogger(__name__)
 class _Pending(Generic[T]):
     """A write that waits for its answer; `future` is where an event loop waits for it."""
 
-    __slots__ = ("error", "future", "outcome", "settled", "withdrawn", "write")
+    __slots__ = ("error", "future", "outcome", "settled", "synced", "withdrawn", "write")
 
-    def __init__(self, write: Write[T], future: asyncio.Future[T] | None = None) -> None:
+    def __init__(self, write: Write[T], synced: bool, future: asyncio.Future[T] | None = None) -> None:
         self.write = write
+        self.synced = synced
         self.future = future
         self.outcome: T | None = None
         self.error: Exception | None = None
@@ -70,11 +83,14 @@ class _Pending(Generic[T]):
 class Committer:
     """Commits the writes of one process to one database; `announce` is told what each commit changed."""
 
-    def __init__(self, database: SqliteDatabase, cursors: Cursors, announce: Announce) -> None:
+    def __init__(self, database: SqliteDatabase, cursors: Cursors, announce: Announce, durability: str) -> None:
         self._database = database
         self._cursors = cursors
         self._announce = announce
+        self._durability = durability
         self._conn = database.writer()
+        self._known: dict[str, History | None] = {}
+        self._coming: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self._waiting: deque[_Pending[Any]] = deque()
         self._lead = threading.Lock()
         self._starting = threading.Lock()
@@ -82,9 +98,12 @@ class Committer:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def run(self, write: Write[T]) -> T:
-        """Commits a write and returns its answer, leading if nobody does."""
-        pending: _Pending[T] = _Pending(write)
+    def run(self, write: Write[T], *, synced: bool = True) -> T:
+        """Commits a write and returns its answer, leading if nobody does.
+
+        `synced=False`: it finishes nothing, so that with the durability "message" it need not survive a power cut.
+        """
+        pending: _Pending[T] = _Pending(write, self._syncs(synced))
         self._enqueue(pending)
         try:
             with self._lead:
@@ -95,9 +114,9 @@ class Committer:
             raise
         return pending.result()
 
-    def run_all(self, writes: Iterable[Write[object]]) -> list[Exception | None]:
+    def run_all(self, writes: Iterable[Write[object]], *, synced: bool = True) -> list[Exception | None]:
         """Commits several writes, together where that can be, and returns the error of each."""
-        pendings = [_Pending(write) for write in writes]
+        pendings = [_Pending(write, self._syncs(synced)) for write in writes]
         for pending in pendings:
             self._enqueue(pending)
         with self._lead:
@@ -105,14 +124,17 @@ class Committer:
                 self._commit_waiting()
         return [pending.error for pending in pendings]
 
-    async def post(self, write: Write[T]) -> T:
-        """The same for an event loop. Cancelled before its turn, the write is withdrawn; after it, it is stored."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        pending = _Pending(write, future)
+    async def post(self, write: Write[T], *, synced: bool = True) -> T:
+        """`run` for an event loop. Cancelled before its turn, the write is withdrawn; after it, it is stored."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        pending = _Pending(write, self._syncs(synced), future)
         self._enqueue(pending)
-        if self._thread is None:
-            self._start()
-        self._calls.put(True)
+        if pending.synced:
+            self._call_thread()
+        elif loop not in self._coming:  # once for all tasks that write before the loop comes round
+            self._coming.add(loop)
+            loop.call_soon(self._lead_on, loop)
         try:
             return await future
         except asyncio.CancelledError:
@@ -138,6 +160,25 @@ class Committer:
             pending.withdrawn = True
             raise StoreClosed("the store is closed; open it again to write")
 
+    def _syncs(self, synced: bool) -> bool:
+        return self._durability == "full" or (synced and self._durability == "message")
+
+    def _lead_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Commits on an event loop what waits, if that is little and nothing has to be waited for."""
+        self._coming.discard(loop)
+        if len(self._waiting) <= FEW and self._lead.acquire(blocking=False):
+            try:
+                self._commit_waiting(patient=False)
+            finally:
+                self._lead.release()
+        if self._waiting:
+            self._call_thread()
+
+    def _call_thread(self) -> None:
+        if self._thread is None:
+            self._start()
+        self._calls.put(True)
+
     def _start(self) -> None:
         with self._starting:  # not the lead, which may be taken for as long as another process keeps the lock
             if self._thread is None:
@@ -150,8 +191,8 @@ class Committer:
                 with self._lead:
                     self._commit_waiting()
 
-    def _commit_waiting(self) -> None:
-        """Commits the writes at the front of the queue.
+    def _commit_waiting(self, *, patient: bool = True) -> None:
+        """Commits the writes at the front of the queue; impatient, only if nothing has to be waited for.
 
         They stay in it until they have their answers: a leader that a signal interrupts leaves nothing behind that
         the next one would not take up.
@@ -159,20 +200,27 @@ class Committer:
         count = min(len(self._waiting), GROUP)
         group = [self._waiting[place] for place in range(count)]
         todo = [pending for pending in group if not pending.settled and not pending.withdrawn]
-        if todo:
-            self._commit(todo)
+        if todo and not self._commit(todo, patient=patient):
+            return
         _hand_over(group)
         for _ in group:
             self._waiting.popleft()
 
-    def _commit(self, group: list[_Pending[Any]]) -> None:
-        """One transaction for the group. When the database fails it, each write gets one of its own instead."""
+    def _commit(self, group: list[_Pending[Any]], *, patient: bool = True) -> bool:
+        """One transaction for the group. When the database fails it, each write gets one of its own instead.
+
+        False: it did not begin, because it would have had to wait.
+        """
         transaction: Transaction | None = None
         committing = False
+        synced = any(pending.synced for pending in group)
+        if synced and not patient:
+            return False
         try:
             self._database.rollback(self._conn)  # what a second signal may have left, if anything
-            self._database.begin(self._conn)
-            transaction = Transaction(self._conn, self._cursors)
+            if not self._database.begin(self._conn, synced=synced, patient=patient):
+                return False
+            transaction = Transaction(self._conn, self._cursors, self._remembered())
             for pending in group:
                 pending.apply(transaction)
             transaction.finish()
@@ -180,9 +228,11 @@ class Committer:
             self._database.commit(self._conn)
             _settle(group)
         except Exception as error:
+            self._known = {}
             self._give_up(group, error, began=transaction is not None)
-            return
+            return True
         except BaseException:
+            self._known = {}
             # A signal's: the commit happened whole or not at all, and the connection knows which.
             if committing and not self._database.in_transaction(self._conn):
                 _settle(group)
@@ -193,6 +243,13 @@ class Committer:
             after()
         if transaction.announced:
             self._announce(transaction.announced)
+        return True
+
+    def _remembered(self) -> dict[str, History | None]:
+        """The counters of the histories written to before, while no other process has written anything."""
+        if len(self._known) > KNOWN or not self._database.alone(self._conn):
+            self._known = {}
+        return self._known
 
     def _give_up(self, group: list[_Pending[Any]], error: Exception, *, began: bool) -> None:
         self._roll_back()
@@ -227,6 +284,9 @@ def _hand_over(group: Iterable[_Pending[Any]]) -> None:
         if pending.future is not None:
             loops.setdefault(pending.future.get_loop(), []).append(pending)
     for loop, answered in loops.items():
+        if loop is asyncio._get_running_loop():
+            _deliver(answered)
+            continue
         try:
             loop.call_soon_threadsafe(_deliver, answered)
         except RuntimeError:  # the loop is closed: nobody waits there any more

@@ -252,7 +252,7 @@ class Flusher:
             partial(growing.write_text, context=block.context, index=block.block.index, offset=offset, text=text)
             for block, (offset, text) in taken
         ]
-        for (block, _), error in zip(taken, self._committer.run_all(writes), strict=True):
+        for (block, _), error in zip(taken, self._committer.run_all(writes, synced=False), strict=True):
             block.done(error)
 
     def _end_abandoned(self) -> None:
