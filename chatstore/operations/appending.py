@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, insert, literal, select
+from sqlalchemy import bindparam, exists, insert, select
 
 from chatstore import ids
 from chatstore.errors import BlockNotFound, Conflict, KeyConflict
@@ -38,6 +38,7 @@ class NewBlock:
     tags: str | None
     internal: bool
     views: int
+    speaker: int | None
     usage: str | None
     tag_names: tuple[tuple[str, str], ...]
     blobs: tuple[tuple[bytes, bytes], ...]
@@ -70,9 +71,6 @@ _STORED = Prepared(
         blocks.c.index < bindparam("end"),
     )
     .order_by(blocks.c.index)
-)
-_HAS_BLOCK = Prepared(
-    select(literal(1)).where(blocks.c.history_id == bindparam("history_id"), blocks.c.id == bindparam("block_id"))
 )
 _ADD_TAGS = Prepared(insert(tags))
 _HAS_BLOB = Prepared(select(exists().where(blobs.c.digest == bindparam("digest"))))
@@ -134,7 +132,7 @@ def _check_parents(transaction: Transaction, history: History | None, new: Seque
     transaction.flush()
     for parent in wanted:
         assert isinstance(parent, bytes)
-        if history is None or _HAS_BLOCK.first(transaction.conn, history_id=history.id, block_id=parent) is None:
+        if history is None or reading.row_of(transaction.conn, history.id, parent) is None:
             raise BlockNotFound(f"the parent {ids.id_text(parent)} is not a block of this history")
 
 
@@ -143,7 +141,7 @@ def _store(transaction: Transaction, history: History, wanted: Append) -> list[B
     stored: list[Block] = []
     raw_ids: list[bytes] = []
     for new in wanted.blocks:
-        raw_ids.append(ids.new_id(transaction.now))
+        raw_ids.append(ids.block_id(transaction.now, history.count))
         parent = raw_ids[new.parent] if isinstance(new.parent, int) else new.parent
         row = _row(new, history, raw_ids[-1], parent, transaction.now)
         if new.type == "message" and new.role == "user":
@@ -175,6 +173,7 @@ def _row(new: NewBlock, history: History, id: bytes, parent: bytes | None, now: 
         new.tags,
         new.internal,
         new.views,
+        new.speaker,
         new.state,
         new.usage,
         history.head + 1,

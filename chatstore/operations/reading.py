@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy import (
 
 from chatstore.cursor import Cursor
 from chatstore.errors import BlobNotFound, BlockNotFound, InvalidCursor
-from chatstore.ids import id_bytes
+from chatstore.ids import id_bytes, index_of
 from chatstore.kinds import PROMPT, Selection
 from chatstore.model import Block
 from chatstore.operations import histories
@@ -34,7 +35,7 @@ from chatstore.operations.rows import (
     Cursors,
     to_block,
 )
-from chatstore.operations.selecting import Shape, branches, conditions, shape, values
+from chatstore.operations.selecting import Shape, branches, shape, values
 from chatstore.prompts import close_calls
 from chatstore.schema import BLOCK_ADDED, TEXT_APPENDED, blobs, blocks, changes
 
@@ -130,11 +131,11 @@ def check_within(sequence: int | None, head: int) -> None:
 
 @lru_cache(maxsize=512)
 def _count(selection: Shape) -> Prepared:
-    return Prepared(
-        select(func.count())
-        .select_from(blocks)
-        .where(blocks.c.history_id == bindparam("history_id"), *conditions(selection))
+    counts = (
+        select(func.count()).select_from(blocks).where(blocks.c.history_id == bindparam("history_id"), *one)
+        for one in branches(selection)
     )
+    return Prepared(select(reduce(add, (count.correlate(None).scalar_subquery() for count in counts))))
 
 
 def count(conn: Connection, context_id: str, cursors: Cursors, selection: Selection) -> int:
@@ -159,14 +160,23 @@ def head_cursor(conn: Connection, context_id: str, cursors: Cursors) -> Cursor:
 
 
 _BLOCK = Prepared(
-    select(*BLOCK_COLUMNS).where(blocks.c.history_id == bindparam("history_id"), blocks.c.id == bindparam("block_id"))
+    select(*BLOCK_COLUMNS).where(
+        blocks.c.history_id == bindparam("history_id"),
+        blocks.c.index == bindparam("place"),
+        blocks.c.id == bindparam("block_id"),
+    )
 )
+
+
+def row_of(conn: Connection, history_id: int, id: bytes) -> Row | None:
+    """The row of a block by its id, which says its place."""
+    return _BLOCK.first(conn, history_id=history_id, place=index_of(id), block_id=id)
 
 
 def block_row(conn: Connection, history: histories.History | None, block_id: str) -> Row:
     """The row of one block. Raises BlockNotFound."""
     raw = id_bytes(block_id)
-    row = None if history is None else _BLOCK.first(conn, history_id=history.id, block_id=raw)
+    row = None if history is None else row_of(conn, history.id, raw)
     if row is None:
         raise BlockNotFound(f"no block {block_id} in this history; blocks are looked up in their own context")
     return row
@@ -220,5 +230,5 @@ def with_text(conn: Connection, row: Row) -> Row:
         return row
     text = text_so_far(conn, row[0], row[1], row[SEQUENCE_AT])
     # If it ended meanwhile, the pieces may have been removed as they were read; then the row has the text.
-    now = _BLOCK.first(conn, history_id=row[0], block_id=row[ID_AT])
+    now = row_of(conn, row[0], row[ID_AT])
     return (*row[:TEXT_AT], text, *row[TEXT_AT + 1 :]) if now is None or now[STATE_AT] == "open" else now

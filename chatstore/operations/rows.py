@@ -35,8 +35,8 @@ _CHANGES: dict[int, type[BlockAdded] | type[BlockUpdated] | type[BlockClosed]] =
 
 def to_block(row: Row, context_id: str, cursors: CursorFactory) -> Block:
     """A block from its row. What is in the row was checked when it was written, so the model is not validated again."""
-    (_, index, id, type, role, author, run_id, parent_id, text, data, parts, tags, internal, _, state, usage) = row[:16]
-    sequence, created_at, updated_at = row[16:19]
+    _, index, id, type, role, author, run_id, parent_id, text, data, parts, tags, internal = row[:13]
+    state, usage, sequence, created_at, updated_at = row[15:20]
     created = to_datetime(created_at)
     return Block.model_construct(
         id=id_text(id),

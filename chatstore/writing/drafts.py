@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from chatstore import checks, ids
 from chatstore.errors import InvalidInput, LimitExceeded
-from chatstore.kinds import views_of
+from chatstore.kinds import speaker_of, views_of
 from chatstore.model import Block, BlockDraft, JsonValue, Part, Tag
 from chatstore.operations.appending import NewBlock
 
@@ -130,6 +130,7 @@ def _check(one: BlockDraft, places: Mapping[int, int]) -> NewBlock:
         tags=tags_json(one.tags) if one.tags else None,
         internal=one.internal,
         views=views_of(one.type, one.role, one.internal),
+        speaker=speaker_of(one.type, one.role, one.internal),
         usage=None if one.usage is None else checks.json_text(dict(one.usage), "usage"),
         tag_names=tuple({(tag.kind, tag.name): None for tag in one.tags}),
         blobs=blobs,

@@ -82,6 +82,7 @@ def _blocks() -> None:
         Column("tags", Text),
         Column("internal", Boolean, nullable=False),
         Column("views", SmallInteger, nullable=False),
+        Column("speaker", SmallInteger),
         Column("state", Text, nullable=False),
         Column("usage", Text),
         Column("sequence", BigInteger, nullable=False),
@@ -91,11 +92,9 @@ def _blocks() -> None:
         Column("pieces_until", BigInteger),
         PrimaryKeyConstraint("history_id", "index"),
     )
-    op.create_index("blocks_id", "blocks", ["history_id", "id"], unique=True)
-    _partial_index("blocks_transcript", "blocks", ["history_id", "index"], "views & 1 = 1")
-    _partial_index("blocks_prompt", "blocks", ["history_id", "index"], "views & 2 = 2")
-    op.create_index("blocks_type", "blocks", ["history_id", "type", "index"])
-    op.create_index("blocks_role", "blocks", ["history_id", "role", "index"])
+    _partial_index("blocks_speaker", "blocks", ["history_id", "speaker", "index"], "speaker IS NOT NULL")
+    _partial_index("blocks_type", "blocks", ["history_id", "type", "index"], "speaker IS NULL")
+    _partial_index("blocks_role", "blocks", ["history_id", "role", "index"], "speaker IS NULL AND role IS NOT NULL")
     _partial_index("blocks_author", "blocks", ["history_id", "author", "index"], "author IS NOT NULL")
     _partial_index("blocks_run_id", "blocks", ["history_id", "run_id", "index"], "run_id IS NOT NULL")
     _partial_index("blocks_state", "blocks", ["history_id", "state", "index"], "state <> 'closed'")
