@@ -24,6 +24,7 @@ from chatstore.requests import AppendOptions, Filters
 from chatstore.runs import AsyncRunScope, current_run
 from chatstore.writing.drafts import BlockOptions
 from chatstore.writing.growing import Growing
+from chatstore.writing.pending import size_of
 from chatstore.writing.waiting import wait_async
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class AsyncHistory:
         async def open() -> Growing:
             core = await self._store._open()
             write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-            growing = Growing(self._context, (await self._store._write(write, synced=False))[0], core.flusher)
+            growing = Growing(self._context, (await self._store._write(write, synced=False, size=1))[0], core.flusher)
             core.flusher.join(growing)
             return growing
 
@@ -219,7 +220,8 @@ class AsyncHistory:
         run_id = self._run_id()
         if run_id is not None:
             wanted = replace(wanted, blocks=growing_requests.stamped(wanted.blocks, run_id))
-        return await self._store._write(partial(appending.append, wanted=wanted))
+        size = size_of(wanted.characters, len(wanted.blocks))
+        return await self._store._write(partial(appending.append, wanted=wanted), size=size)
 
     def _run_id(self) -> str | None:
         return current_run(str(self._store.path), self.context_id)

@@ -29,6 +29,7 @@ from chatstore.operations.transaction import Transaction
 from chatstore.requests import AppendOptions, BlockFilters
 from chatstore.runs import AsyncRunHandle, AsyncRunScope
 from chatstore.writing.committer import Durability
+from chatstore.writing.pending import UNKNOWN, size_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -116,7 +117,7 @@ class AsyncChatStore:
             history._context, prompt, scope.id, scope.parent_run_id, core.lease, options
         )
         try:
-            run, cursor = await self._write(write)
+            run, cursor = await self._write(write, size=size_of(len(prompt)))
         except BaseException:
             core.flusher.finish_later(scope._write(RunEnding("cancelled")))  # it may have been stored
             raise
@@ -229,8 +230,8 @@ class AsyncChatStore:
         """Knows of what was opened through this store, to end it when the store closes."""
         self._writing.add(writing)
 
-    async def _write(self, write: Callable[[Transaction], T], *, synced: bool = True) -> T:
-        return await (await self._open()).committer.post(write, synced=synced)
+    async def _write(self, write: Callable[[Transaction], T], *, synced: bool = True, size: int = UNKNOWN) -> T:
+        return await (await self._open()).committer.post(write, synced=synced, size=size)
 
     async def _read(self, read: Callable[[Connection], T]) -> T:
         core = await self._open()

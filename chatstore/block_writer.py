@@ -17,6 +17,7 @@ from chatstore.operations import growing
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import Transaction
 from chatstore.writing.growing import Growing
+from chatstore.writing.pending import size_of
 from chatstore.writing.waiting import wait, wait_async
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ class _Store(Protocol):
 
 
 class _AsyncStore(Protocol):
-    async def _write(self, write: Callable[[Transaction], T]) -> T: ...
+    async def _write(self, write: Callable[[Transaction], T], *, size: int) -> T: ...
 
 
 class BlockWriter:
@@ -155,7 +156,8 @@ class AsyncBlockWriter:
 
     async def _end(self, ending: Ending) -> Block:
         await wait_async(self._growing.stop)
-        block = await self._store._write(_end_of(self._growing, ending))
+        write = _end_of(self._growing, ending)
+        block = await self._store._write(write, size=size_of(self._growing.length))
         self._ended = True
         self._dropped.detach()
         return block

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ def block_id(now: int, index: int) -> bytes:
     """The id of the block at this place of its history: a UUIDv7 whose counter (RFC 9562, section 6.2, method 1) is the
     index, in 32 bits, before 42 random ones. So a block is found by its id without an index on ids, and the ids of
     one history are in order."""
-    return _uuid7(now, index << _RANDOM_BITS | int.from_bytes(os.urandom(6)) >> 6)
+    return _uuid7(now, index << _RANDOM_BITS | random.getrandbits(_RANDOM_BITS))
 
 
 def index_of(id: bytes) -> int:

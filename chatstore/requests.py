@@ -248,5 +248,7 @@ def digest(part: Part | str) -> bytes:
 
 def split(options: AppendOptions) -> tuple[BlockOptions, str | None, str | None]:
     """The block's own options, the key, and the cursor that is expected."""
+    if not options:
+        return {}, None, None
     own = {name: value for name, value in options.items() if name not in ("key", "expect")}
     return own, options.get("key"), options.get("expect")  # type: ignore[return-value]

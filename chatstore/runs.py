@@ -42,8 +42,10 @@ _current: ContextVar[tuple[_Scope, ...]] = ContextVar("chatstore_runs", default=
 
 def current_run(store_path: str, context_id: str) -> str | None:
     """The id of the run that blocks of this context are written in now, in this thread or task."""
-    inside = (scope for scope in reversed(_current.get()) if not scope.over)
-    return next((scope.id for scope in inside if scope.place == (store_path, context_id)), None)
+    for scope in reversed(_current.get()):
+        if not scope.over and scope.place == (store_path, context_id):
+            return scope.id
+    return None
 
 
 class _Scope:
@@ -189,7 +191,7 @@ class AsyncRunScope(_Scope):
         core = await self._history._store._open()
         self._check_new()
         try:
-            await self._history._store._write(self._start(core), synced=False)
+            await self._history._store._write(self._start(core), synced=False, size=1)
         except BaseException:
             core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
             raise

@@ -33,7 +33,11 @@ _WRITE_PRAGMAS = (
     "PRAGMA fullfsync=ON",
     "PRAGMA checkpoint_fullfsync=ON",
     "PRAGMA busy_timeout=0",
+    f"PRAGMA wal_autocheckpoint={14_000_000 // sqlite_file.PAGE_SIZE}",  # for what `Transaction.pages` guesses too low
 )
+CHECKPOINT_AFTER = 9_000_000 // sqlite_file.PAGE_SIZE
+"""Pages in the log after which they are copied into the database: the log is to stay below 16 MB, and every time costs
+two syncs."""
 _PAGES_GIVEN_BACK = 64
 _FIRST_WAIT, _LONGEST_WAIT = 0.0001, 0.005
 
@@ -103,6 +107,10 @@ class SqliteDatabase:
     def commit(self, conn: Connection) -> None:
         """Commits: from here on the writes are visible, and safe from the death of any process."""
         run(conn, "COMMIT")
+
+    def checkpoint(self, conn: Connection) -> None:
+        """Copies the log into the database, as far as no reader needs the older pages; about 10 ms."""
+        run(conn, "PRAGMA wal_checkpoint(PASSIVE)")
 
     def rollback(self, conn: Connection) -> None:
         """Ends the transaction, if one is open."""

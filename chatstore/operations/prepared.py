@@ -44,7 +44,7 @@ class Prepared:
         return self._execute(conn, values).rowcount
 
     def many(self, conn: Connection, rows: Sequence[Row]) -> None:
-        """Inserts rows given in the order of the statement's values."""
+        """Runs a statement for each of several rows of values, given in the order in which it takes them."""
         sql, _, _ = self._form(conn)
         if len(rows) == 1:
             driver(conn).execute(sql, rows[0])

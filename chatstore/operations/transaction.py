@@ -16,7 +16,7 @@ from chatstore.model import Block, Run
 from chatstore.operations import histories
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import Cursors, to_block, to_entry, to_run_entry, to_text_entry
+from chatstore.operations.rows import TEXT_AT, Cursors, to_block, to_entry, to_run_entry, to_text_entry
 from chatstore.schema import TEXT_APPENDED, blocks, changes, context_keys
 from chatstore.schema import histories as histories_table
 
@@ -43,13 +43,13 @@ _SET_KEYS = Prepared(
 _ADD_KEYS = Prepared(insert(context_keys))
 _COUNT = Prepared(
     update(histories_table)
-    .where(histories_table.c.id == bindparam("history_id"))
-    .values(
-        head=bindparam("new_head"),
-        count=bindparam("new_count"),
-        last_user=bindparam("new_last_user"),
-        updated_at=bindparam("now"),
+    .ordered_values(
+        (histories_table.c.head, bindparam("new_head")),
+        (histories_table.c.count, bindparam("new_count")),
+        (histories_table.c.last_user, bindparam("new_last_user")),
+        (histories_table.c.updated_at, bindparam("now")),
     )
+    .where(histories_table.c.id == bindparam("history_id"))
 )
 _ADD_BLOCKS = Prepared(insert(blocks))
 _ADD_CHANGES = Prepared(
@@ -78,6 +78,13 @@ class Transaction:
         self._written: set[str] = set()
         self._blocks: list[Row] = []
         self._changes: list[Row] = []
+        self._rows = self._characters = 0
+
+    @property
+    def pages(self) -> int:
+        """About how many pages of the database it changes: those that each history has in the tables and indexes, and
+        what is new."""
+        return 7 * len(self._written) + self._rows // 8 + self._characters // 1_500
 
     def history(self, context_id: str) -> History | None:
         """The history of a context, held for this transaction, as the writes so far left it."""
@@ -113,6 +120,8 @@ class Transaction:
     def add_block(self, row: Row) -> None:
         """Stores a block's row with this commit."""
         self._blocks.append(row)
+        self._rows += 1
+        self._characters += len(row[TEXT_AT])
 
     def log(self, history: History, type: int, block: Block) -> None:
         """Logs and announces a change of a block."""
@@ -123,6 +132,7 @@ class Transaction:
     def log_text(self, history: History, block: Block, offset: int, text: str) -> None:
         """Logs and announces a piece of text of an open block."""
         sequence = self._next(history, block.context_id, TEXT_APPENDED, block.index, offset, text)
+        self._characters += len(text)
         cursors = self.cursors(block.context_id)
         self._announce(block.context_id, partial(to_text_entry, sequence, offset, text, block, cursors))
 
@@ -136,6 +146,7 @@ class Transaction:
         """Takes the next number of a history for an entry of its log."""
         history.head += 1
         self._changes.append((history.id, history.head, type, *values, *(None,) * (3 - len(values))))
+        self._rows += 1
         self._written.add(context_id)
         return history.head
 
@@ -158,17 +169,10 @@ class Transaction:
     def finish(self) -> None:
         """Sends everything gathered and sets the counters; what remains is the commit."""
         self.flush()
-        for context_id in self._written:
-            history = self._histories[context_id]
-            assert history is not None
-            _COUNT.run(
-                self.conn,
-                history_id=history.id,
-                new_head=history.head,
-                new_count=history.count,
-                new_last_user=history.last_user,
-                now=self.now,
-            )
+        written = (self._histories[context_id] for context_id in self._written)
+        counted = [(one.head, one.count, one.last_user, self.now, one.id) for one in written if one is not None]
+        if counted:
+            _COUNT.many(self.conn, counted)
 
     def block(self, row: Row, context_id: str) -> Block:
         """The model of a row."""

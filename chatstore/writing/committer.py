@@ -16,17 +16,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 from weakref import WeakSet
 
-from chatstore.databases.sqlite import SqliteDatabase
-from chatstore.errors import ChatStoreError, StoreClosed
+from chatstore.databases.sqlite import CHECKPOINT_AFTER, SqliteDatabase
+from chatstore.errors import StoreClosed
 from chatstore.operations.histories import History
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement, Transaction
+from chatstore.writing.pending import UNKNOWN, Pending, Write, hand_over, settle
 
 T = TypeVar("T")
-Write: TypeAlias = Callable[[Transaction], T]
 Announce: TypeAlias = Callable[[Announcement], None]
 
 Durability = Literal["token", "message", "full"]
@@ -35,49 +35,13 @@ DURABILITIES: Final[tuple[str, ...]] = get_args(Durability)
 
 GROUP = 1_000
 """Writes in one transaction, at most."""
-FEW = 16
-"""Writes that are committed on an event loop itself, at most: that is about how many go into a millisecond."""
+FEW = 100
+"""Blocks that are written on an event loop itself, at most: they take 3 ms, and a thread that works beside the loop
+keeps it waiting for up to 5 ms too (`sys.getswitchinterval`)."""
 KNOWN = 4_096
 """Histories whose counters are remembered, at most."""
 
 _log = logging.getLogger(__name__)
-
-
-class _Pending(Generic[T]):
-    """A write that waits for its answer; `future` is where an event loop waits for it."""
-
-    __slots__ = ("error", "future", "outcome", "settled", "synced", "withdrawn", "write")
-
-    def __init__(self, write: Write[T], synced: bool, future: asyncio.Future[T] | None = None) -> None:
-        self.write = write
-        self.synced = synced
-        self.future = future
-        self.outcome: T | None = None
-        self.error: Exception | None = None
-        self.settled = False
-        self.withdrawn = False
-
-    def apply(self, transaction: Transaction) -> None:
-        """Runs the write; a refusal is its answer and leaves the transaction as it was."""
-        self.error = None
-        try:
-            self.outcome = self.write(transaction)
-        except ChatStoreError as refusal:
-            self.error = refusal
-
-    def result(self) -> T:
-        if self.error is not None:
-            raise self.error
-        return cast("T", self.outcome)
-
-    def hand_over(self) -> None:
-        """Gives the answer to the event loop that waits for it, on that loop."""
-        if self.future is None or self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result())
 
 
 class Committer:
@@ -90,8 +54,9 @@ class Committer:
         self._durability = durability
         self._conn = database.writer()
         self._known: dict[str, History | None] = {}
+        self._pages = 0
         self._coming: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
-        self._waiting: deque[_Pending[Any]] = deque()
+        self._waiting: deque[Pending[Any]] = deque()
         self._lead = threading.Lock()
         self._starting = threading.Lock()
         self._calls: SimpleQueue[bool] = SimpleQueue()
@@ -103,12 +68,13 @@ class Committer:
 
         `synced=False`: it finishes nothing, so that with the durability "message" it need not survive a power cut.
         """
-        pending: _Pending[T] = _Pending(write, self._syncs(synced))
+        pending: Pending[T] = Pending(write, self._syncs(synced))
         self._enqueue(pending)
         try:
             with self._lead:
                 while not pending.settled:
                     self._commit_waiting()
+                self._checkpoint()
         except BaseException:
             pending.withdrawn = True
             raise
@@ -116,21 +82,25 @@ class Committer:
 
     def run_all(self, writes: Iterable[Write[object]], *, synced: bool = True) -> list[Exception | None]:
         """Commits several writes, together where that can be, and returns the error of each."""
-        pendings = [_Pending(write, self._syncs(synced)) for write in writes]
+        pendings = [Pending(write, self._syncs(synced)) for write in writes]
         for pending in pendings:
             self._enqueue(pending)
         with self._lead:
             while not all(pending.settled for pending in pendings):
                 self._commit_waiting()
+            self._checkpoint()
         return [pending.error for pending in pendings]
 
-    async def post(self, write: Write[T], *, synced: bool = True) -> T:
-        """`run` for an event loop. Cancelled before its turn, the write is withdrawn; after it, it is stored."""
+    async def post(self, write: Write[T], *, synced: bool = True, size: int = UNKNOWN) -> T:
+        """`run` for an event loop. Cancelled before its turn, the write is withdrawn; after it, it is stored.
+
+        `size`: about how many small blocks' work it is (see `pending.size_of`).
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        pending = _Pending(write, self._syncs(synced), future)
+        pending = Pending(write, self._syncs(synced), future, size)
         self._enqueue(pending)
-        if pending.synced:
+        if pending.synced or size > FEW:
             self._call_thread()
         elif loop not in self._coming:  # once for all tasks that write before the loop comes round
             self._coming.add(loop)
@@ -154,7 +124,7 @@ class Committer:
             self._thread.join()
         self._conn.close()
 
-    def _enqueue(self, pending: _Pending[Any]) -> None:
+    def _enqueue(self, pending: Pending[Any]) -> None:
         self._waiting.append(pending)
         if self._closed:  # looked at afterwards: what was there before the close began, it commits
             pending.withdrawn = True
@@ -166,12 +136,12 @@ class Committer:
     def _lead_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Commits on an event loop what waits, if that is little and nothing has to be waited for."""
         self._coming.discard(loop)
-        if len(self._waiting) <= FEW and self._lead.acquire(blocking=False):
+        if self._lead.acquire(blocking=False):
             try:
                 self._commit_waiting(patient=False)
             finally:
                 self._lead.release()
-        if self._waiting:
+        if self._waiting or self._pages > CHECKPOINT_AFTER:
             self._call_thread()
 
     def _call_thread(self) -> None:
@@ -190,6 +160,8 @@ class Committer:
             while self._waiting:
                 with self._lead:
                     self._commit_waiting()
+            with self._lead:
+                self._checkpoint()
 
     def _commit_waiting(self, *, patient: bool = True) -> None:
         """Commits the writes at the front of the queue; impatient, only if nothing has to be waited for.
@@ -202,23 +174,23 @@ class Committer:
         todo = [pending for pending in group if not pending.settled and not pending.withdrawn]
         if todo and not self._commit(todo, patient=patient):
             return
-        _hand_over(group)
+        hand_over(group)
         for _ in group:
             self._waiting.popleft()
 
-    def _commit(self, group: list[_Pending[Any]], *, patient: bool = True) -> bool:
+    def _commit(self, group: list[Pending[Any]], *, patient: bool = True) -> bool:
         """One transaction for the group. When the database fails it, each write gets one of its own instead.
 
         False: it did not begin, because it would have had to wait.
         """
-        transaction: Transaction | None = None
-        committing = False
+        began = committing = False
         synced = any(pending.synced for pending in group)
-        if synced and not patient:
+        if not patient and (synced or sum(pending.size for pending in group) > FEW):
             return False
         try:
             self._database.rollback(self._conn)  # what a second signal may have left, if anything
-            if not self._database.begin(self._conn, synced=synced, patient=patient):
+            began = self._database.begin(self._conn, synced=synced, patient=patient)
+            if not began:
                 return False
             transaction = Transaction(self._conn, self._cursors, self._remembered())
             for pending in group:
@@ -226,24 +198,24 @@ class Committer:
             transaction.finish()
             committing = True
             self._database.commit(self._conn)
-            _settle(group)
+            settle(group)
         except Exception as error:
-            self._known = {}
-            self._give_up(group, error, began=transaction is not None)
-            return True
+            return self._give_up(group, error, began=began, patient=patient)
         except BaseException:
-            self._known = {}
             # A signal's: the commit happened whole or not at all, and the connection knows which.
             if committing and not self._database.in_transaction(self._conn):
-                _settle(group)
-            else:
-                self._roll_back()
+                settle(group)
+            self._roll_back()
             raise
+        self._conclude(transaction)
+        return True
+
+    def _conclude(self, transaction: Transaction) -> None:
+        self._pages += transaction.pages
         for after in transaction.after_commit:
             after()
         if transaction.announced:
             self._announce(transaction.announced)
-        return True
 
     def _remembered(self) -> dict[str, History | None]:
         """The counters of the histories written to before, while no other process has written anything."""
@@ -251,18 +223,30 @@ class Committer:
             self._known = {}
         return self._known
 
-    def _give_up(self, group: list[_Pending[Any]], error: Exception, *, began: bool) -> None:
+    def _checkpoint(self) -> None:
+        """Keeps the database's log short. Called with the lead, and never on an event loop: it waits for the disk."""
+        if self._pages > CHECKPOINT_AFTER:
+            self._pages = 0
+            try:
+                self._database.checkpoint(self._conn)
+            except Exception as error:
+                _log.warning("a checkpoint failed, and is tried again later: %s", self._database.translate(error))
+
+    def _give_up(self, group: list[Pending[Any]], error: Exception, *, began: bool, patient: bool) -> bool:
+        """Has each write of the group tried alone, or fails it; leaves them to the thread where nothing may wait."""
         self._roll_back()
+        if not patient:
+            return False
         if began and len(group) > 1:
             _log.warning("a commit of %d writes failed (%s); each is tried alone", len(group), type(error).__name__)
             for pending in group:
                 self._commit([pending])
-            return
-        for pending in group:
-            pending.error = self._database.translate(error)
-            pending.settled = True
+        else:
+            settle(group, self._database.translate(error))
+        return True
 
     def _roll_back(self) -> None:
+        self._known = {}
         try:
             self._database.rollback(self._conn)
         except Exception:
@@ -270,29 +254,3 @@ class Committer:
             self._conn.invalidate()
             self._conn.close()
             self._conn = self._database.writer()
-
-
-def _settle(group: Iterable[_Pending[Any]]) -> None:
-    for pending in group:
-        pending.settled = True
-
-
-def _hand_over(group: Iterable[_Pending[Any]]) -> None:
-    """Wakes every event loop once, with all the answers for it."""
-    loops: dict[asyncio.AbstractEventLoop, list[_Pending[Any]]] = {}
-    for pending in group:
-        if pending.future is not None:
-            loops.setdefault(pending.future.get_loop(), []).append(pending)
-    for loop, answered in loops.items():
-        if loop is asyncio._get_running_loop():
-            _deliver(answered)
-            continue
-        try:
-            loop.call_soon_threadsafe(_deliver, answered)
-        except RuntimeError:  # the loop is closed: nobody waits there any more
-            _log.debug("an event loop closed before %d answers", len(answered))
-
-
-def _deliver(answered: list[_Pending[Any]]) -> None:
-    for pending in answered:
-        pending.hand_over()

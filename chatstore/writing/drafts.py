@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from typing import TypedDict
 
@@ -116,10 +117,11 @@ def tags_json(tags: Sequence[Tag]) -> str | None:
 
 def _check(one: BlockDraft, places: Mapping[int, int]) -> NewBlock:
     parent, check_parent = _parent(one.parent, places)
-    parts, blobs = _parts(one.parts)
+    parts, blobs = _parts(one.parts) if one.parts else (None, ())
+    views, speaker = _place_among_kinds(one.type, one.role, one.internal)
     new = NewBlock(
-        type=_lower(one.type, "the type"),
-        role=None if one.role is None else checks.name(one.role, "the role"),
+        type=one.type,
+        role=one.role,
         author=None if one.author is None else checks.name(one.author, "the author"),
         run_id=None if one.run_id is None else checks.name(one.run_id, "the run"),
         parent=parent,
@@ -129,14 +131,23 @@ def _check(one: BlockDraft, places: Mapping[int, int]) -> NewBlock:
         parts=parts,
         tags=tags_json(one.tags) if one.tags else None,
         internal=one.internal,
-        views=views_of(one.type, one.role, one.internal),
-        speaker=speaker_of(one.type, one.role, one.internal),
+        views=views,
+        speaker=speaker,
         usage=None if one.usage is None else checks.json_text(dict(one.usage), "usage"),
-        tag_names=tuple({(tag.kind, tag.name): None for tag in one.tags}),
+        tag_names=tuple({(tag.kind, tag.name): None for tag in one.tags}) if one.tags else (),
         blobs=blobs,
     )
     _check_size(new)
     return new
+
+
+@lru_cache(maxsize=1024)
+def _place_among_kinds(type: str, role: str | None, internal: bool) -> tuple[int, int | None]:
+    """The views and the speaker of a block, once its type and role are found to be right."""
+    _lower(type, "the type")
+    if role is not None:
+        checks.name(role, "the role")
+    return views_of(type, role, internal), speaker_of(type, role, internal)
 
 
 def _check_size(new: NewBlock) -> None:

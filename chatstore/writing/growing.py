@@ -22,7 +22,8 @@ from chatstore.forking import Owner
 from chatstore.model import Block
 from chatstore.operations import growing
 from chatstore.operations.transaction import ContextRef
-from chatstore.writing.committer import Committer, Write
+from chatstore.writing.committer import Committer
+from chatstore.writing.pending import Write
 
 GATHER = 0.002
 """Seconds that text may wait for more, beside the time that a commit takes."""
@@ -53,6 +54,11 @@ class Growing:
         self._called: list[Notify] = []
         self._lock = threading.Lock()
         self._last = time.monotonic()
+
+    @property
+    def length(self) -> int:
+        """Characters written so far."""
+        return self._total
 
     def add(self, text: str) -> bool:
         """Takes text to store; whether there is room for more. Raises what went wrong with earlier text, having taken
