@@ -1,4 +1,8 @@
-"""The newest changes of one history, as the subscriptions of this process share them."""
+"""The newest changes of one history, as the subscriptions of this process share them.
+
+What many subscriptions would do alike is done once here: a change is built once for all, and selected and joined
+once for all that have the same filter.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,14 @@ from asyncio import AbstractEventLoop
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from chatstore.changes import Entry
+from chatstore.cursor import CursorFactory, Position
+from chatstore.kinds import Selection
+from chatstore.live import joining
 from chatstore.live.paging import weight
+from chatstore.live.tail import Batch
 
 MAX_ENTRIES = 512
 MAX_CHARACTERS = 1_000_000
@@ -27,33 +35,27 @@ class Waiter(Protocol):
         """Makes it look again. Called without locks held."""
 
 
+Waiting: TypeAlias = dict[AbstractEventLoop | None, set[Waiter]]
+"""Who waits, by where they have to be woken."""
+
+_BEGINNING = Position(0)
+
+
 class Channel:
     """A window on the end of one history's log: what is given out between `base` and `head`, in order.
 
-    Until someone has caught up there is no window (`head` is None). No I/O and no locks: the hub holds its lock
-    around every call.
+    Until someone has caught up there is no window (`head` is None). Whoever waits stands at the head. No I/O and no
+    locks: the hub holds its lock around every call.
     """
 
-    __slots__ = (
-        "_characters",
-        "_entries",
-        "base",
-        "context_id",
-        "failure",
-        "head",
-        "history_id",
-        "subscriptions",
-        "waiting",
-    )
+    __slots__ = ("__weakref__", "_characters", "_entries", "base", "context_id", "failure", "head", "waiting")
 
     def __init__(self, context_id: str) -> None:
         self.context_id = context_id
-        self.history_id: int | None = None
         self.head: int | None = None
         self.base = 0
-        self.subscriptions = 0
         self.failure: Exception | None = None
-        self.waiting: set[Waiter] = set()
+        self.waiting: Waiting = {}
         self._entries: deque[Entry] = deque()
         self._characters = 0
 
@@ -102,6 +104,24 @@ class Channel:
         first = bisect_right(entries, position, key=_sequence)
         return [entries[place] for place in range(first, len(entries))]
 
+    def wait(self, waiter: Waiter) -> None:
+        """Has somebody woken when the channel moves."""
+        waiters = self.waiting.get(waiter.loop)
+        if waiters is None:
+            self.waiting[waiter.loop] = {waiter}
+        else:
+            waiters.add(waiter)
+
+    def forget(self, waiter: Waiter) -> None:
+        """Takes that back."""
+        if waiters := self.waiting.get(waiter.loop):
+            waiters.discard(waiter)
+
+    def release(self) -> Waiting:
+        """Who waited until now; nobody does any more."""
+        waiting, self.waiting = self.waiting, {}
+        return waiting
+
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
         self._characters += weight(entry.change)
@@ -110,6 +130,32 @@ class Channel:
             dropped = self._entries.popleft()
             self.base = dropped.sequence
             self._characters -= weight(dropped.change)
+
+
+class View:
+    """A channel as the subscriptions with one selection see it, which they hold as long as they want to."""
+
+    __slots__ = ("__weakref__", "_batch", "_cursors", "_position", "channel", "selection")
+
+    def __init__(self, channel: Channel, selection: Selection, cursors: CursorFactory) -> None:
+        self.channel = channel
+        self.selection = selection
+        self._cursors = cursors
+        self._position = 0
+        self._batch: Batch | None = None
+
+    def behind(self, position: int) -> Batch | None:
+        """What follows a position; None where the window does not reach back so far."""
+        batch = self._batch
+        if batch is not None and position == self._position and batch.position == self.channel.head:
+            return batch
+        entries = self.channel.behind(position)
+        if entries is None or self.channel.head is None:
+            return None
+        wanted = [entry for entry in entries if joining.wants(self.selection, entry)]
+        self._position = position
+        self._batch = Batch(self.channel.head, wanted, joining.ready(wanted, _BEGINNING, self._cursors))
+        return self._batch
 
 
 def _sequence(entry: Entry) -> int:
