@@ -10,7 +10,7 @@ from asyncio import AbstractEventLoop
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 from chatstore.changes import Entry
 from chatstore.cursor import CursorFactory, Position
@@ -31,12 +31,18 @@ class Waiter(Protocol):
     def loop(self) -> AbstractEventLoop | None:
         """Where `wake` has to be called; None: on any thread."""
 
-    def wake(self) -> None:
-        """Makes it look again. Called without locks held."""
+    def wake(self, batch: Batch | None = None) -> None:
+        """Makes it go on with what follows its position, or else look for that itself. Called without locks held."""
 
 
-Waiting: TypeAlias = dict[AbstractEventLoop | None, set[Waiter]]
-"""Who waits, by where they have to be woken."""
+class Woken(NamedTuple):
+    """Those that waited on one event loop, or on threads; for a view, and the position that it moved on from."""
+
+    loop: AbstractEventLoop | None
+    waiters: Iterable[Waiter]
+    view: View | None = None
+    position: int | None = None
+
 
 _BEGINNING = Position(0)
 
@@ -55,7 +61,7 @@ class Channel:
         self.head: int | None = None
         self.base = 0
         self.failure: Exception | None = None
-        self.waiting: Waiting = {}
+        self.waiting: set[View] = set()
         self._entries: deque[Entry] = deque()
         self._characters = 0
 
@@ -104,23 +110,10 @@ class Channel:
         first = bisect_right(entries, position, key=_sequence)
         return [entries[place] for place in range(first, len(entries))]
 
-    def wait(self, waiter: Waiter) -> None:
-        """Has somebody woken when the channel moves."""
-        waiters = self.waiting.get(waiter.loop)
-        if waiters is None:
-            self.waiting[waiter.loop] = {waiter}
-        else:
-            waiters.add(waiter)
-
-    def forget(self, waiter: Waiter) -> None:
-        """Takes that back."""
-        if waiters := self.waiting.get(waiter.loop):
-            waiters.discard(waiter)
-
-    def release(self) -> Waiting:
-        """Who waited until now; nobody does any more."""
-        waiting, self.waiting = self.waiting, {}
-        return waiting
+    def release(self, position: int | None = None) -> list[Woken]:
+        """Who waited until now; nobody does any more. `position`: the former head, where they stand, if it moved."""
+        views, self.waiting = self.waiting, set()
+        return [woken for view in views for woken in view.release(position)]
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
@@ -135,26 +128,50 @@ class Channel:
 class View:
     """A channel as the subscriptions with one selection see it, which they hold as long as they want to."""
 
-    __slots__ = ("__weakref__", "_batch", "_cursors", "_position", "channel", "selection")
+    __slots__ = ("__weakref__", "_batch", "_cursors", "_waiting", "channel", "selection")
 
     def __init__(self, channel: Channel, selection: Selection, cursors: CursorFactory) -> None:
         self.channel = channel
         self.selection = selection
         self._cursors = cursors
-        self._position = 0
         self._batch: Batch | None = None
+        self._waiting: dict[AbstractEventLoop | None, set[Waiter]] = {}
+
+    def wait(self, waiter: Waiter) -> None:
+        """Has somebody who stands at the head woken when it moves."""
+        waiters = self._waiting.get(waiter.loop)
+        if waiters is None:
+            self._waiting[waiter.loop] = {waiter}
+            self.channel.waiting.add(self)
+        else:
+            waiters.add(waiter)
+
+    def forget(self, waiter: Waiter) -> None:
+        """Takes that back."""
+        waiters = self._waiting.get(waiter.loop)
+        if waiters is None:
+            return
+        waiters.discard(waiter)
+        if not waiters:
+            del self._waiting[waiter.loop]
+        if not self._waiting:
+            self.channel.waiting.discard(self)
+
+    def release(self, position: int | None) -> list[Woken]:
+        """Who waited; nobody does any more."""
+        waiting, self._waiting = self._waiting, {}
+        return [Woken(loop, waiters, self, position) for loop, waiters in waiting.items()]
 
     def behind(self, position: int) -> Batch | None:
         """What follows a position; None where the window does not reach back so far."""
         batch = self._batch
-        if batch is not None and position == self._position and batch.position == self.channel.head:
+        if batch is not None and batch.after == position and batch.position == self.channel.head:
             return batch
         entries = self.channel.behind(position)
         if entries is None or self.channel.head is None:
             return None
         wanted = [entry for entry in entries if joining.wants(self.selection, entry)]
-        self._position = position
-        self._batch = Batch(self.channel.head, wanted, joining.ready(wanted, _BEGINNING, self._cursors))
+        self._batch = Batch(position, self.channel.head, wanted, joining.ready(wanted, _BEGINNING, self._cursors))
         return self._batch
 
 

@@ -18,6 +18,7 @@ from chatstore.changes import Change
 from chatstore.errors import StoreClosed, UsageError, WrongEventLoop
 from chatstore.live.channel import Waiter
 from chatstore.live.paging import PageSize
+from chatstore.live.tail import Batch
 
 LONGEST_WAIT = 30.0
 """Seconds after which a waiting thread looks again, unasked. On an event loop the hub sees to that, for all at once:
@@ -34,6 +35,17 @@ class Asked(Protocol):
     @property
     def timeout(self) -> float | None:
         """Seconds without a change after which it ends."""
+
+
+class Outgoing(Protocol):
+    """What is to be given out."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will follow what is ready."""
+
+    def take(self) -> Change | None:
+        """The next change that is ready."""
 
 
 W = TypeVar("W", bound=Asked)
@@ -67,6 +79,8 @@ class AsyncSource(Protocol[W_contra, O_co, P_co]):
 class Following(ABC, Generic[W, O, P]):
     """A place in a log, and the patience of the caller. What log that is, the subclasses know."""
 
+    _tail: Outgoing
+
     def __init__(self, wanted: W) -> None:
         self._wanted = wanted
         self._pages = PageSize()
@@ -80,16 +94,15 @@ class Following(ABC, Generic[W, O, P]):
         """Takes the place to begin at."""
 
     @abstractmethod
-    def _take(self) -> Change | None:
-        """The next change that is ready."""
-
-    @abstractmethod
     def _place(self) -> int:
         """Behind what to read on."""
 
     @abstractmethod
     def _feed(self, page: P) -> None:
         """Takes a page, and knows then whether it has caught up."""
+
+    def _accept(self, batch: Batch) -> None:
+        """Takes what follows its position, where the hub hands that over."""
 
     @abstractmethod
     def _look(self, waiter: Waiter) -> bool:
@@ -104,11 +117,10 @@ class Following(ABC, Generic[W, O, P]):
         self._started = True
         self._last_change = time.monotonic()
 
-    def _next_ready(self) -> Change | None:
-        change = self._take()
-        if change is not None and self._wanted.timeout is not None:
+    def _given(self) -> None:
+        """Keeps the time for the caller's timeout."""
+        if self._wanted.timeout is not None:
             self._last_change = time.monotonic()
-        return change
 
     def _patience(self) -> float | None:
         """Seconds left of the caller's timeout, if there is one; not above zero when it is over, and then this has
@@ -138,10 +150,12 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
 
     def __next__(self) -> Change:
         while not self._ended:
-            change = self._next_ready()
-            if change is not None:
+            if (change := self._tail.take()) is not None:
+                self._given()
                 return change
             try:
+                if self._tail.over:
+                    break
                 if not self._caught_up:
                     self._feed(self._source.page(self._wanted, self._place(), self._pages.limit))
                 elif not self._wanted.follow:
@@ -164,7 +178,7 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
             self._forget(self)
             raise
 
-    def wake(self) -> None:
+    def wake(self, batch: Batch | None = None) -> None:
         """Makes a waiting iteration look again; the hub calls it."""
         with suppress(RuntimeError):  # it is open already
             self._gate.release()
@@ -205,10 +219,12 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
             if self.loop is not asyncio.get_running_loop():
                 await self._begin()
             while not self._ended:
-                change = self._next_ready()
-                if change is not None:
+                if (change := self._tail.take()) is not None:
+                    self._given()
                     return change
                 try:
+                    if self._tail.over:
+                        break
                     if not self._caught_up:
                         self._feed(await self._source.page(self._wanted, self._place(), self._pages.limit))
                     elif not self._wanted.follow:
@@ -216,7 +232,7 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
                     elif not self._look(self):
                         await self._wait()
                 except StoreClosed:
-                    if not self._ended:  # or else it is the store's own close that ended the subscription
+                    if not self._ended:
                         raise
         finally:
             self._iterating = False
@@ -248,10 +264,13 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
             if timer is not None:
                 timer.cancel()
 
-    def wake(self) -> None:
-        """Makes a waiting iteration look again; the hub calls it, on the event loop."""
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
+    def wake(self, batch: Batch | None = None) -> None:
+        """Makes a waiting iteration go on; the hub calls it, on the event loop."""
+        woken = self._woken
+        if woken is not None and not woken.done():
+            if batch is not None:
+                self._accept(batch)
+            woken.set_result(None)
 
     async def close(self) -> None:
         """Ends the subscription. Idempotent; from any task of its event loop."""

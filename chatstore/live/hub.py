@@ -26,7 +26,7 @@ from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.errors import StorageError, StoreClosed
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
-from chatstore.live.channel import Channel, View, Waiter, Waiting
+from chatstore.live.channel import Channel, View, Waiter, Woken
 from chatstore.live.tail import Batch
 from chatstore.live.wakers import Waker
 from chatstore.operations import log
@@ -43,7 +43,7 @@ TURNS = 60
 PAGE = 128
 """Changes read at once; who is further behind than that reads for itself."""
 
-WAIT = Batch(0, (), ())
+WAIT = Batch(0, 0, (), ())
 """What `Hub.behind` answers where there is nothing new."""
 
 _EVERYTHING = Selection()
@@ -117,20 +117,21 @@ class Hub:
 
     def behind(self, view: View, position: int, waiter: Waiter) -> Batch | None:
         """What follows a position; None: read the database. At the end it is WAIT, and the waiter will be woken."""
-        self._owner.check()
+        if waiter.loop is None:  # an event loop does not run on in a forked child
+            self._owner.check()
         with self._lock:
             self._check()
             channel = view.channel
             if channel.failure is not None:
                 raise channel.failure
             if position == channel.head:
-                channel.wait(waiter)
+                view.wait(waiter)
                 return WAIT
             if channel.start(position):
                 # What was committed between the caller's read and now was not announced to this window.
                 self._stale.add(channel)
                 self._nudge()
-                channel.wait(waiter)
+                view.wait(waiter)
                 return WAIT
             return view.behind(position)
 
@@ -139,19 +140,19 @@ class Hub:
         if self._owner.forked:
             return
         with self._lock:
-            view.channel.forget(waiter)
+            view.forget(waiter)
 
     def announce(self, commits: Announcement) -> None:
         """Hands over what this process just committed."""
         if not self._channels and not self._listening:
             return
         with self._lock:
-            woken = [self._listeners()]
+            woken = self._listeners()
             for context_id, changed in commits.items():
                 channel = self._channels.get(context_id)
                 if channel is not None:
-                    woken.append(self._extend(channel, [entry() for entry in changed]))
-        _wake(woken)
+                    woken += self._extend(channel, [entry() for entry in changed])
+        self._wake(woken)
 
     def close(self) -> None:
         """Ends the thread and every wait."""
@@ -160,7 +161,7 @@ class Hub:
             thread = self._thread
             woken = self._everyone()
             self._nudge()
-        _wake(woken)
+        self._wake(woken)
         if thread is not None:
             thread.join()
 
@@ -172,23 +173,22 @@ class Hub:
         if self._waker is not None:
             self._waker.nudge()
 
-    def _extend(self, channel: Channel, entries: Iterable[Entry]) -> Waiting:
+    def _extend(self, channel: Channel, entries: Iterable[Entry]) -> list[Woken]:
         """Adds entries to a channel; those who waited for it. Called with the lock held."""
+        before = channel.head
         if not channel.extend(entries):
             # Somebody else committed in between: the thread fills the gap from the database.
             self._stale.add(channel)
             self._nudge()
-        return channel.release()
+        return _moved_on(channel, before)
 
-    def _listeners(self) -> Waiting:
-        woken: Waiting = {}
-        for waiter in self._listening:
-            woken.setdefault(waiter.loop, set()).add(waiter)
-        self._listening.clear()
-        return woken
+    def _listeners(self) -> list[Woken]:
+        listening, self._listening = self._listening, set()
+        loops = {waiter.loop for waiter in listening}
+        return [Woken(loop, [waiter for waiter in listening if waiter.loop is loop]) for loop in loops]
 
-    def _everyone(self) -> list[Waiting]:
-        return [*(channel.release() for channel in [*self._channels.values()]), self._listeners()]
+    def _everyone(self) -> list[Woken]:
+        return [woken for channel in [*self._channels.values()] for woken in channel.release()] + self._listeners()
 
     def _serve(self) -> None:
         error: Exception = StorageError("what follows the store for its subscriptions has ended; subscribe again")
@@ -212,7 +212,7 @@ class Hub:
             self._thread = None
             for channel in channels:
                 channel.failure = error
-        _wake(woken)
+        self._wake(woken)
 
     def _follow(self, conn: Connection) -> None:
         """Arm, look, and wait only when there was nothing: what is committed in between is an event already."""
@@ -248,8 +248,8 @@ class Hub:
         with self._lock:
             stale, self._stale = self._stale, set()
             found = [(stretch, self._channels.get(stretch.context_id)) for stretch in moved]
-            woken = self._listeners() if found else {}
-        _wake([woken])
+            woken = self._listeners() if found else []
+        self._wake(woken)
         for stretch, channel in found:
             if channel is not None and channel not in stale:
                 self._read(conn, channel, stretch)
@@ -270,8 +270,8 @@ class Hub:
             if page.position < page.head > (before or 0):
                 channel.skip_to(page.head)
             channel.fill(page.entries, page.position)
-            woken = {} if channel.head == before else channel.release()
-        _wake([woken])
+            woken = _moved_on(channel, before)
+        self._wake(woken)
 
     def _remind(self) -> None:
         """Has some of those who wait look again, unasked."""
@@ -280,39 +280,56 @@ class Hub:
         self._next_turn = now + LONGEST_WAIT
         with self._lock:
             woken = next(self._turns)
-        _wake(woken)
+        self._wake(woken)
 
-    def _take_turns(self) -> Iterator[list[Waiting]]:
+    def _take_turns(self) -> Iterator[list[Woken]]:
         """Those who wait, a share in each turn and everyone in TURNS. Stepped with the lock held."""
         while True:
             names = [*self._channels]
             share = len(names) // TURNS + 1
-            listeners = [self._listeners()]
+            woken = self._listeners()
             for turn in range(TURNS):
-                found = map(self._channels.get, names[turn * share : (turn + 1) * share])
-                yield [*listeners, *(channel.release() for channel in found if channel is not None)]
-                listeners.clear()
+                for name in names[turn * share : (turn + 1) * share]:
+                    channel = self._channels.get(name)
+                    woken += [] if channel is None else channel.release()
+                yield woken
+                woken = []
+
+    def _wake(self, woken: Iterable[Woken]) -> None:
+        """Wakes subscriptions, those of an event loop with one call to it, and with none on its own thread."""
+        loops: dict[AbstractEventLoop | None, list[Woken]] = {}
+        for group in woken:
+            loops.setdefault(group.loop, []).append(group)
+        for loop, groups in loops.items():
+            if loop is None:
+                for group in groups:
+                    _wake_all(group.waiters, None)
+            elif loop is _running_loop():
+                self._deliver(groups)
+            else:
+                try:
+                    loop.call_soon_threadsafe(self._deliver, groups)
+                except RuntimeError:  # the loop is closed: nobody waits there any more
+                    _log.debug("an event loop closed before its subscriptions")
+
+    def _deliver(self, woken: Iterable[Woken]) -> None:
+        """Gives those who waited on this event loop what came, looked for once for all that see it alike."""
+        for group in woken:
+            batch = None
+            if group.view is not None and group.position is not None:
+                with self._lock:
+                    batch = group.view.behind(group.position)
+            _wake_all(group.waiters, batch)
 
 
-def _wake(waiting: Iterable[Waiting]) -> None:
-    """Wakes subscriptions, those of an event loop with one call to it, and with none on its own thread."""
-    woken: dict[AbstractEventLoop | None, list[Waiter]] = {}
-    for waiters in waiting:
-        for loop, found in waiters.items():
-            woken.setdefault(loop, []).extend(found)
-    for loop, all_found in woken.items():
-        if loop is None or loop is _running_loop():
-            _wake_all(all_found)
-            continue
-        try:
-            loop.call_soon_threadsafe(_wake_all, all_found)
-        except RuntimeError:  # the loop is closed: nobody waits there any more
-            _log.debug("an event loop closed before %d subscriptions", len(all_found))
+def _moved_on(channel: Channel, before: int | None) -> list[Woken]:
+    """Who waited for a channel, if it has moved from its former head."""
+    return [] if before is None or before == channel.head else channel.release(before)
 
 
-def _wake_all(waiters: Iterable[Waiter]) -> None:
+def _wake_all(waiters: Iterable[Waiter], batch: Batch | None) -> None:
     for waiter in waiters:
-        waiter.wake()
+        waiter.wake(batch)
 
 
 def _running_loop() -> AbstractEventLoop | None:

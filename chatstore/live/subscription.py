@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chatstore.changes import Change
 from chatstore.cursor import NOW, Cursor, CursorFactory, Position
 from chatstore.kinds import Selection
 from chatstore.live.channel import View, Waiter
 from chatstore.live.following import AsyncFollowing, Following, SyncFollowing
 from chatstore.live.hub import WAIT, Hub
-from chatstore.live.tail import Tail
+from chatstore.live.tail import Batch, Tail
 from chatstore.operations import reading
 from chatstore.operations.log import LogPage
 
@@ -38,6 +37,8 @@ class Opened:
 class _InHistory(Following[Wanted, Opened, LogPage]):
     """A place in the log of one history, and the channel that hands over what comes."""
 
+    _tail: Tail
+
     def __init__(self, wanted: Wanted) -> None:
         super().__init__(wanted)
         self._view: View | None = None  # what keeps the hub following the history
@@ -60,12 +61,6 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
         self._opened = opened
         self._tail = Tail(self._wanted.selection, start, opened.cursors)
 
-    def _take(self) -> Change | None:
-        change = self._tail.take()
-        if change is None and self._tail.over:
-            self._ended = True
-        return change
-
     def _place(self) -> int:
         return self._tail.position
 
@@ -75,6 +70,9 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
         self._caught_up = page.position >= page.head
         self._tail.over |= self._caught_up and page.run_is_over
         self._pages.learn(entry.change for entry in page.entries)
+
+    def _accept(self, batch: Batch) -> None:
+        self._tail.accept(batch)
 
     def _look(self, waiter: Waiter) -> bool:
         """Takes what the channel has; where it does not reach back so far, the database has to be read."""

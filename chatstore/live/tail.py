@@ -13,11 +13,12 @@ from chatstore.live.joining import Ready
 
 
 class Batch(NamedTuple):
-    """What follows a position, up to another, as all subscriptions of one selection share it.
+    """What lies between two positions, as all subscriptions of one selection share it.
 
     `ready` is for those that have nothing half given out; the others have to join the entries for themselves.
     """
 
+    after: int
     position: int
     entries: Sequence[Entry]
     ready: Sequence[Ready]
@@ -56,6 +57,8 @@ class Tail:
 
     def accept(self, batch: Batch) -> None:
         """Takes what follows the position, as it was worked out for all that stand there."""
+        if batch.after != self.position:
+            return
         if self.position < self._start.until:
             self.feed(batch.entries, selected=True)
         else:

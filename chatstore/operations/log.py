@@ -24,7 +24,7 @@ from chatstore.operations.rows import (
     to_text_entry,
 )
 from chatstore.operations.selecting import Shape, conditions, shape, values
-from chatstore.schema import RUN_STARTED, TEXT_APPENDED, blocks, changes, not_closed, runs
+from chatstore.schema import BLOCK_CLOSED, RUN_STARTED, TEXT_APPENDED, blocks, changes, not_closed, runs
 from chatstore.schema import histories as histories_table
 
 LOG_WINDOW = 16384
@@ -70,7 +70,22 @@ def log(
 
 
 def read(conn: Connection, stretch: Stretch, cursors: Cursors, selection: Selection, *, limit: int) -> LogPage:
-    """The selected changes of a stretch, as far as one page goes."""
+    """The selected changes of a stretch, as far as one page goes.
+
+    Where a block ended behind the stretch while it was read, it reaches up to that: the page has left out the pieces
+    of the block, and whoever goes on from there would be given the last of them.
+    """
+    while True:
+        page = _read(conn, stretch, cursors, selection, limit)
+        if not stretch.has_text or page.position < stretch.end:
+            return page
+        row = _LAST_ENDED.first(conn, history_id=stretch.history_id, end=stretch.end)
+        if row is None or row[0] is None:
+            return page
+        stretch = replace(stretch, end=row[0])
+
+
+def _read(conn: Connection, stretch: Stretch, cursors: Cursors, selection: Selection, limit: int) -> LogPage:
     after, end = stretch.after, min(stretch.after + LOG_WINDOW, stretch.end)
     bound = {"history_id": stretch.history_id, **values(selection)}
     rows = _log(shape(selection), selection.wants_runs).all(conn, after=after, end=end, limit=limit, **bound)
@@ -148,6 +163,14 @@ def _open(selection: Shape) -> Prepared:
         )
     )
 
+
+_LAST_ENDED = Prepared(
+    select(func.max(changes.c.sequence)).where(
+        changes.c.history_id == bindparam("history_id"),
+        changes.c.sequence > bindparam("end"),
+        changes.c.type == BLOCK_CLOSED,
+    )
+)
 
 _PIECES = Prepared(
     select(changes.c.sequence, changes.c.block_index, changes.c.offset, changes.c.text)

@@ -56,8 +56,9 @@ class Follower:
 
     def _feed(self, tail: Tail, selection: Selection, whole: bool) -> None:
         size = len(self._log.entries)
+        caught_up = tail.position >= self._now  # commits are handed over to none else
         self._now = size if whole else self._draw(max(self._now, tail.position), size)
-        if not whole and self._data.draw(st.booleans()):  # as commits hand it over
+        if not whole and caught_up and self._data.draw(st.booleans()):  # as commits hand it over
             end = self._draw(min(tail.position + 1, self._now), self._now)
             tail.feed(self._log.entries[tail.position : end], selected=False)
             return
