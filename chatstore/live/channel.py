@@ -1,4 +1,8 @@
-"""The newest changes of one history, as the subscriptions of this process share them."""
+"""The newest changes of one history, as the subscriptions of this process share them.
+
+What many subscriptions would do alike is done once here: a change is built once for all, and selected and joined
+once for all that have the same filter.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,14 @@ from asyncio import AbstractEventLoop
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chatstore.changes import Entry
+from chatstore.cursor import CursorFactory, Position
+from chatstore.kinds import Selection
+from chatstore.live import joining
 from chatstore.live.paging import weight
+from chatstore.live.tail import Batch
 
 MAX_ENTRIES = 512
 MAX_CHARACTERS = 1_000_000
@@ -23,37 +31,37 @@ class Waiter(Protocol):
     def loop(self) -> AbstractEventLoop | None:
         """Where `wake` has to be called; None: on any thread."""
 
-    def wake(self) -> None:
-        """Makes it look again. Called without locks held."""
+    def wake(self, batch: Batch | None = None) -> None:
+        """Makes it go on with what follows its position, or else look for that itself. Called without locks held."""
+
+
+class Woken(NamedTuple):
+    """Those that waited on one event loop, or on threads; for a view, and the position that it moved on from."""
+
+    loop: AbstractEventLoop | None
+    waiters: Iterable[Waiter]
+    view: View | None = None
+    position: int | None = None
+
+
+_BEGINNING = Position(0)
 
 
 class Channel:
     """A window on the end of one history's log: what is given out between `base` and `head`, in order.
 
-    Until someone has caught up there is no window (`head` is None). No I/O and no locks: the hub holds its lock
-    around every call.
+    Until someone has caught up there is no window (`head` is None). Whoever waits stands at the head. No I/O and no
+    locks: the hub holds its lock around every call.
     """
 
-    __slots__ = (
-        "_characters",
-        "_entries",
-        "base",
-        "context_id",
-        "failure",
-        "head",
-        "history_id",
-        "subscriptions",
-        "waiting",
-    )
+    __slots__ = ("__weakref__", "_characters", "_entries", "base", "context_id", "failure", "head", "waiting")
 
     def __init__(self, context_id: str) -> None:
         self.context_id = context_id
-        self.history_id: int | None = None
         self.head: int | None = None
         self.base = 0
-        self.subscriptions = 0
         self.failure: Exception | None = None
-        self.waiting: set[Waiter] = set()
+        self.waiting: set[View] = set()
         self._entries: deque[Entry] = deque()
         self._characters = 0
 
@@ -102,6 +110,11 @@ class Channel:
         first = bisect_right(entries, position, key=_sequence)
         return [entries[place] for place in range(first, len(entries))]
 
+    def release(self, position: int | None = None) -> list[Woken]:
+        """Who waited until now; nobody does any more. `position`: the former head, where they stand, if it moved."""
+        views, self.waiting = self.waiting, set()
+        return [woken for view in views for woken in view.release(position)]
+
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
         self._characters += weight(entry.change)
@@ -110,6 +123,56 @@ class Channel:
             dropped = self._entries.popleft()
             self.base = dropped.sequence
             self._characters -= weight(dropped.change)
+
+
+class View:
+    """A channel as the subscriptions with one selection see it, which they hold as long as they want to."""
+
+    __slots__ = ("__weakref__", "_batch", "_cursors", "_waiting", "channel", "selection")
+
+    def __init__(self, channel: Channel, selection: Selection, cursors: CursorFactory) -> None:
+        self.channel = channel
+        self.selection = selection
+        self._cursors = cursors
+        self._batch: Batch | None = None
+        self._waiting: dict[AbstractEventLoop | None, set[Waiter]] = {}
+
+    def wait(self, waiter: Waiter) -> None:
+        """Has somebody who stands at the head woken when it moves."""
+        waiters = self._waiting.get(waiter.loop)
+        if waiters is None:
+            self._waiting[waiter.loop] = {waiter}
+            self.channel.waiting.add(self)
+        else:
+            waiters.add(waiter)
+
+    def forget(self, waiter: Waiter) -> None:
+        """Takes that back."""
+        waiters = self._waiting.get(waiter.loop)
+        if waiters is None:
+            return
+        waiters.discard(waiter)
+        if not waiters:
+            del self._waiting[waiter.loop]
+        if not self._waiting:
+            self.channel.waiting.discard(self)
+
+    def release(self, position: int | None) -> list[Woken]:
+        """Who waited; nobody does any more."""
+        waiting, self._waiting = self._waiting, {}
+        return [Woken(loop, waiters, self, position) for loop, waiters in waiting.items()]
+
+    def behind(self, position: int) -> Batch | None:
+        """What follows a position; None where the window does not reach back so far."""
+        batch = self._batch
+        if batch is not None and batch.after == position and batch.position == self.channel.head:
+            return batch
+        entries = self.channel.behind(position)
+        if entries is None or self.channel.head is None:
+            return None
+        wanted = [entry for entry in entries if joining.wants(self.selection, entry)]
+        self._batch = Batch(position, self.channel.head, wanted, joining.ready(wanted, _BEGINNING, self._cursors))
+        return self._batch
 
 
 def _sequence(entry: Entry) -> int:

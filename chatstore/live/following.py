@@ -10,6 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -17,9 +18,11 @@ from chatstore.changes import Change
 from chatstore.errors import StoreClosed, UsageError, WrongEventLoop
 from chatstore.live.channel import Waiter
 from chatstore.live.paging import PageSize
+from chatstore.live.tail import Batch
 
 LONGEST_WAIT = 30.0
-"""Seconds after which a waiting subscription looks again, unasked."""
+"""Seconds after which a waiting thread looks again, unasked. On an event loop the hub sees to that, for all at once:
+ten thousand timers cost more than what waits for them."""
 
 
 class Asked(Protocol):
@@ -32,6 +35,17 @@ class Asked(Protocol):
     @property
     def timeout(self) -> float | None:
         """Seconds without a change after which it ends."""
+
+
+class Outgoing(Protocol):
+    """What is to be given out."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will follow what is ready."""
+
+    def take(self) -> Change | None:
+        """The next change that is ready."""
 
 
 W = TypeVar("W", bound=Asked)
@@ -65,21 +79,19 @@ class AsyncSource(Protocol[W_contra, O_co, P_co]):
 class Following(ABC, Generic[W, O, P]):
     """A place in a log, and the patience of the caller. What log that is, the subclasses know."""
 
+    _tail: Outgoing
+
     def __init__(self, wanted: W) -> None:
         self._wanted = wanted
         self._pages = PageSize()
         self._started = False
         self._caught_up = False
         self._ended = False
-        self._last_change = time.monotonic()
+        self._last_change = 0.0
 
     @abstractmethod
     def _start(self, opened: O) -> None:
         """Takes the place to begin at."""
-
-    @abstractmethod
-    def _take(self) -> Change | None:
-        """The next change that is ready."""
 
     @abstractmethod
     def _place(self) -> int:
@@ -89,40 +101,39 @@ class Following(ABC, Generic[W, O, P]):
     def _feed(self, page: P) -> None:
         """Takes a page, and knows then whether it has caught up."""
 
+    def _accept(self, batch: Batch) -> None:
+        """Takes what follows its position, where the hub hands that over."""
+
     @abstractmethod
     def _look(self, waiter: Waiter) -> bool:
-        """Asks for the waiter to be woken. False: there is nothing new since it asked."""
+        """Whether there is something to go on with. If not, the waiter will be woken."""
 
     @abstractmethod
     def _forget(self, waiter: Waiter) -> None:
         """Takes that back."""
-
-    def _leave(self) -> None:
-        """Gives back what it holds; more than once does no harm."""
 
     def _begin_with(self, opened: O) -> None:
         self._start(opened)
         self._started = True
         self._last_change = time.monotonic()
 
-    def _next_ready(self) -> Change | None:
-        change = self._take()
-        if change is not None:
+    def _given(self) -> None:
+        """Keeps the time for the caller's timeout."""
+        if self._wanted.timeout is not None:
             self._last_change = time.monotonic()
-        return change
 
-    def _patience(self) -> float:
-        """Seconds to wait now; not above zero when the caller's timeout is over, and then it has ended."""
+    def _patience(self) -> float | None:
+        """Seconds left of the caller's timeout, if there is one; not above zero when it is over, and then this has
+        ended."""
         if self._wanted.timeout is None:
-            return LONGEST_WAIT
-        left = min(self._last_change + self._wanted.timeout - time.monotonic(), LONGEST_WAIT)
+            return None
+        left = self._last_change + self._wanted.timeout - time.monotonic()
         self._ended |= left <= 0
         return left
 
     def _end(self, waiter: Waiter) -> None:
         self._ended = True
         self._forget(waiter)
-        self._leave()
 
 
 class SyncFollowing(Following[W, O, P], Iterator[Change]):
@@ -133,21 +144,24 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
     def __init__(self, source: Source[W, O, P], wanted: W) -> None:
         super().__init__(wanted)
         self._source = source
-        self._event = threading.Event()
+        self._gate = threading.Lock()  # shut while there is nothing to look for; a lock costs less than an Event
+        self._gate.acquire()
         self._begin_with(source.open())
 
     def __next__(self) -> Change:
         while not self._ended:
-            change = self._next_ready()
-            if change is not None:
+            if (change := self._tail.take()) is not None:
+                self._given()
                 return change
             try:
+                if self._tail.over:
+                    break
                 if not self._caught_up:
                     self._feed(self._source.page(self._wanted, self._place(), self._pages.limit))
-                elif self._wanted.follow:
-                    self._wait()
-                else:
+                elif not self._wanted.follow:
                     break
+                elif not self._look(self):
+                    self._wait()
             except StoreClosed:
                 if not self._ended:  # or else it is the store's own close that ended the subscription
                     raise
@@ -155,18 +169,19 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
         raise StopIteration
 
     def _wait(self) -> None:
-        self._event.clear()
-        if self._ended or self._look(self) or (patience := self._patience()) <= 0:
+        patience = self._patience()
+        if self._ended:
             return
         try:
-            self._event.wait(patience)
+            self._gate.acquire(timeout=LONGEST_WAIT if patience is None else min(patience, LONGEST_WAIT))
         except BaseException:  # interrupted: nobody waits any more, and the hub must not keep it alive
             self._forget(self)
             raise
 
-    def wake(self) -> None:
+    def wake(self, batch: Batch | None = None) -> None:
         """Makes a waiting iteration look again; the hub calls it."""
-        self._event.set()
+        with suppress(RuntimeError):  # it is open already
+            self._gate.release()
 
     def close(self) -> None:
         """Ends the subscription. Idempotent; from any thread."""
@@ -201,26 +216,26 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
             raise UsageError("the subscription is already waited for by another task; subscribe once for each")
         self._iterating = True
         try:
-            return await self._next()
+            if self.loop is not asyncio.get_running_loop():
+                await self._begin()
+            while not self._ended:
+                if (change := self._tail.take()) is not None:
+                    self._given()
+                    return change
+                try:
+                    if self._tail.over:
+                        break
+                    if not self._caught_up:
+                        self._feed(await self._source.page(self._wanted, self._place(), self._pages.limit))
+                    elif not self._wanted.follow:
+                        break
+                    elif not self._look(self):
+                        await self._wait()
+                except StoreClosed:
+                    if not self._ended:
+                        raise
         finally:
             self._iterating = False
-
-    async def _next(self) -> Change:
-        await self._begin()
-        while not self._ended:
-            change = self._next_ready()
-            if change is not None:
-                return change
-            try:
-                if not self._caught_up:
-                    self._feed(await self._source.page(self._wanted, self._place(), self._pages.limit))
-                elif self._wanted.follow:
-                    await self._wait()
-                else:
-                    break
-            except StoreClosed:
-                if not self._ended:
-                    raise
         await self.close()
         raise StopAsyncIteration
 
@@ -229,27 +244,33 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
         if self.loop is not None and self.loop is not loop:
             raise WrongEventLoop("the subscription belongs to another event loop; subscribe again in this one")
         if not self._started:
+            opened = await self._source.open()
             self.loop = loop
-            self._begin_with(await self._source.open())
+            self._begin_with(opened)
 
     async def _wait(self) -> None:
         assert self.loop is not None
-        self._woken = self.loop.create_future()
-        if self._ended or self._look(self) or (patience := self._patience()) <= 0:
+        patience = self._patience()
+        if self._ended:
             return
-        timer = self.loop.call_later(patience, self.wake)
+        self._woken = self.loop.create_future()  # only now: on this loop nobody can have called `wake` in between
+        timer = None if patience is None else self.loop.call_later(patience, self.wake)
         try:
             await self._woken
         except BaseException:  # cancelled: nobody waits any more, and the hub must not keep it alive
             self._forget(self)
             raise
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
-    def wake(self) -> None:
-        """Makes a waiting iteration look again; the hub calls it, on the event loop."""
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
+    def wake(self, batch: Batch | None = None) -> None:
+        """Makes a waiting iteration go on; the hub calls it, on the event loop."""
+        woken = self._woken
+        if woken is not None and not woken.done():
+            if batch is not None:
+                self._accept(batch)
+            woken.set_result(None)
 
     async def close(self) -> None:
         """Ends the subscription. Idempotent; from any task of its event loop."""

@@ -3,35 +3,48 @@
 Commits of this process are handed over as they happen. For those of others a thread waits for a wake-up, which
 only ever means "look again": it looks at the database's version, then reads what is new. Every wait has a time
 limit, so a lost wake-up costs at most LONGEST_WAIT.
+
+Channels are held weakly: one is followed as long as a subscription holds a view of it, whether that is closed or
+only dropped.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from asyncio import AbstractEventLoop
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+import time
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
 from chatstore.changes import Entry
 from chatstore.databases.sqlite import SqliteDatabase
-from chatstore.errors import StoreClosed
+from chatstore.errors import StorageError, StoreClosed
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
-from chatstore.live.channel import Channel, Waiter
+from chatstore.live.channel import Channel, View, Waiter, Woken
+from chatstore.live.tail import Batch
 from chatstore.live.wakers import Waker
-from chatstore.operations import histories, log
+from chatstore.operations import log
+from chatstore.operations.log import Stretch
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement
 
 LONGEST_WAIT = 0.5
 """Seconds between two looks at the database, whatever the wake-ups do."""
 
+TURNS = 60
+"""Looks, at most LONGEST_WAIT apart, within which each that waits is made to look again for itself."""
+
 PAGE = 128
 """Changes read at once; who is further behind than that reads for itself."""
+
+WAIT = Batch(0, 0, (), ())
+"""What `Hub.behind` answers where there is nothing new."""
 
 _EVERYTHING = Selection()
 _log = logging.getLogger(__name__)
@@ -52,28 +65,33 @@ class Hub:
         self._make_waker = make_waker
         self._look_after = look_after
         self._lock = threading.Lock()
-        self._channels: dict[str, Channel] = {}
+        self._channels: WeakValueDictionary[str, Channel] = WeakValueDictionary()
+        self._views: WeakValueDictionary[tuple[str, Selection], View] = WeakValueDictionary()
         self._stale: set[Channel] = set()
         self._listening: set[Waiter] = set()
-        self._left: deque[Channel] = deque()
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
         self._version = 0
+        self._news = False
+        self._turns = self._take_turns()
+        self._next_turn = 0.0
         self._owner = Owner()
         self._closed = False
 
-    def join(self, context_id: str) -> Channel:
-        """The channel of a context, for one more subscription. Starts the thread with the first."""
+    def join(self, context_id: str, selection: Selection) -> View:
+        """A context as subscriptions with one selection see it. Starts the thread with the first."""
         self._owner.check()  # first: in a forked child the lock may be held for ever
         with self._lock:
             self._check()
-            self._sweep()
-            channel = self._channels.get(context_id)
-            if channel is None:
-                channel = self._channels[context_id] = Channel(context_id)
-            channel.subscriptions += 1
+            view = self._views.get((context_id, selection))
+            if view is None:
+                channel = self._channels.get(context_id)
+                if channel is None:
+                    channel = self._channels[context_id] = Channel(context_id)
+                view = View(channel, selection, self._cursors(context_id))
+                self._views[context_id, selection] = view
             self._start()
-            return channel
+            return view
 
     def _start(self) -> None:
         if self._thread is None:
@@ -97,41 +115,32 @@ class Hub:
         with self._lock:
             self._listening.discard(waiter)
 
-    def leave(self, channel: Channel) -> None:
-        """Ends one subscription's use of a channel. The garbage collector may call it anywhere, so it takes no lock."""
-        self._left.append(channel)
-
-    def _sweep(self) -> None:
-        """Drops the channels that nobody uses any more. Called with the lock held."""
-        while self._left:
-            channel = self._left.popleft()
-            channel.subscriptions -= 1
-            if not channel.subscriptions and channel.failure is None:
-                del self._channels[channel.context_id]
-                self._stale.discard(channel)
-
-    def behind(self, channel: Channel, position: int, waiter: Waiter) -> Sequence[Entry] | None:
-        """The entries after a position; None: read the database. Where there are none, the waiter will be woken."""
-        self._owner.check()
+    def behind(self, view: View, position: int, waiter: Waiter) -> Batch | None:
+        """What follows a position; None: read the database. At the end it is WAIT, and the waiter will be woken."""
+        if waiter.loop is None:  # an event loop does not run on in a forked child
+            self._owner.check()
         with self._lock:
             self._check()
+            channel = view.channel
             if channel.failure is not None:
                 raise channel.failure
+            if position == channel.head:
+                view.wait(waiter)
+                return WAIT
             if channel.start(position):
                 # What was committed between the caller's read and now was not announced to this window.
                 self._stale.add(channel)
                 self._nudge()
-            entries = channel.behind(position)
-            if entries is not None and not entries:
-                channel.waiting.add(waiter)
-            return entries
+                view.wait(waiter)
+                return WAIT
+            return view.behind(position)
 
-    def forget(self, channel: Channel, waiter: Waiter) -> None:
+    def forget(self, view: View, waiter: Waiter) -> None:
         """Takes back a request to be woken."""
         if self._owner.forked:
             return
         with self._lock:
-            channel.waiting.discard(waiter)
+            view.forget(waiter)
 
     def announce(self, commits: Announcement) -> None:
         """Hands over what this process just committed."""
@@ -143,17 +152,16 @@ class Hub:
                 channel = self._channels.get(context_id)
                 if channel is not None:
                     woken += self._extend(channel, [entry() for entry in changed])
-        _wake(woken)
+        self._wake(woken)
 
     def close(self) -> None:
         """Ends the thread and every wait."""
         with self._lock:
             self._closed = True
             thread = self._thread
-            woken = [waiter for channel in self._channels.values() for waiter in channel.waiting]
-            woken += self._listeners()
+            woken = self._everyone()
             self._nudge()
-        _wake(woken)
+        self._wake(woken)
         if thread is not None:
             thread.join()
 
@@ -165,37 +173,46 @@ class Hub:
         if self._waker is not None:
             self._waker.nudge()
 
-    def _extend(self, channel: Channel, entries: Iterable[Entry]) -> set[Waiter]:
+    def _extend(self, channel: Channel, entries: Iterable[Entry]) -> list[Woken]:
         """Adds entries to a channel; those who waited for it. Called with the lock held."""
+        before = channel.head
         if not channel.extend(entries):
             # Somebody else committed in between: the thread fills the gap from the database.
             self._stale.add(channel)
             self._nudge()
-        waiting, channel.waiting = channel.waiting, set()
-        return waiting
+        return _moved_on(channel, before)
 
-    def _listeners(self) -> list[Waiter]:
-        woken, self._listening = [*self._listening], set()
-        return woken
+    def _listeners(self) -> list[Woken]:
+        listening, self._listening = self._listening, set()
+        loops = {waiter.loop for waiter in listening}
+        return [Woken(loop, [waiter for waiter in listening if waiter.loop is loop]) for loop in loops]
+
+    def _everyone(self) -> list[Woken]:
+        return [woken for channel in [*self._channels.values()] for woken in channel.release()] + self._listeners()
 
     def _serve(self) -> None:
+        error: Exception = StorageError("what follows the store for its subscriptions has ended; subscribe again")
         try:
             with self._database.readers.connect() as conn:
                 self._follow(conn)
-        except Exception as error:
-            _log.warning("following the store failed: %s", type(error).__name__)
-            self._fail(self._database.translate(error))
+        except Exception as raised:
+            error = self._database.translate(raised)
+            _log.warning("following the store failed: %s", type(raised).__name__)
+        finally:
+            if not self._closed:  # whatever ended it: nobody may wait for a thread that is gone
+                self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         """Ends the subscriptions of now with an error; those to come get a new thread."""
         with self._lock:
-            channels, self._channels = self._channels, {}
+            channels = [*self._channels.values()]
+            woken = self._everyone()
+            self._channels, self._views = WeakValueDictionary(), WeakValueDictionary()
             self._stale.clear()
             self._thread = None
-            for channel in channels.values():
+            for channel in channels:
                 channel.failure = error
-            woken = [waiter for channel in channels.values() for waiter in channel.waiting] + self._listeners()
-        _wake(woken)
+        self._wake(woken)
 
     def _follow(self, conn: Connection) -> None:
         """Arm, look, and wait only when there was nothing: what is committed in between is an event already."""
@@ -205,13 +222,14 @@ class Hub:
             with self._lock:
                 self._waker = waker
             while not self._closed:
-                self._database.check_in_place()
-                moved: set[int] = set()
+                moved: list[Stretch] = []
                 if self._moved(conn):
-                    self._version = self._database.version(conn)
+                    self._news = False
                     moved, position = log.moved(conn, position)
                 self._update(conn, moved)
+                self._database.check_in_place()
                 self._look_after(conn)
+                self._remind()
                 waker.wait(LONGEST_WAIT, partial(self._moved, conn))
         finally:
             with self._lock:
@@ -219,51 +237,103 @@ class Hub:
             waker.close()
 
     def _moved(self, conn: Connection) -> bool:
-        return self._database.version(conn) != self._version
+        """Whether anybody has committed since the log was last read."""
+        if not self._news:
+            before, self._version = self._version, self._database.version(conn)
+            self._news = before != self._version
+        return self._news
 
-    def _update(self, conn: Connection, moved: set[int]) -> None:
+    def _update(self, conn: Connection, moved: Iterable[Stretch]) -> None:
         """Brings the channels up to date that were written to by others, or have a gap."""
         with self._lock:
-            self._sweep()
             stale, self._stale = self._stale, set()
-            channels = [*self._channels.values()] if moved else [*stale]
-            woken = self._listeners() if moved else []
-        _wake(woken)
-        for channel in channels:
-            if channel.history_id is None:
-                history = histories.find(conn, channel.context_id)
-                channel.history_id = None if history is None else history.id
-            if channel in stale or channel.history_id in moved:
-                self._read(conn, channel)
+            found = [(stretch, self._channels.get(stretch.context_id)) for stretch in moved]
+            woken = self._listeners() if found else []
+        self._wake(woken)
+        for stretch, channel in found:
+            if channel is not None and channel not in stale:
+                self._read(conn, channel, stretch)
+        for channel in stale:
+            self._read(conn, channel)
 
-    def _read(self, conn: Connection, channel: Channel) -> None:
+    def _read(self, conn: Connection, channel: Channel, stretch: Stretch | None = None) -> None:
+        """Reads on from the end of a channel; not where a commit of this process was handed over already."""
         known = channel.head
-        if known is None:
+        if known is None or (stretch is not None and known >= stretch.end):
             return
-        page = log.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
+        if stretch is None or known < stretch.after:
+            page = log.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
+        else:
+            page = log.read(conn, replace(stretch, after=known), self._cursors, _EVERYTHING, limit=PAGE)
         with self._lock:
-            if page.position < page.head > (channel.head or 0):
+            before = channel.head
+            if page.position < page.head > (before or 0):
                 channel.skip_to(page.head)
             channel.fill(page.entries, page.position)
-            woken, channel.waiting = channel.waiting, set()
-        _wake(woken)
+            woken = _moved_on(channel, before)
+        self._wake(woken)
+
+    def _remind(self) -> None:
+        """Has some of those who wait look again, unasked."""
+        if (now := time.monotonic()) < self._next_turn:
+            return
+        self._next_turn = now + LONGEST_WAIT
+        with self._lock:
+            woken = next(self._turns)
+        self._wake(woken)
+
+    def _take_turns(self) -> Iterator[list[Woken]]:
+        """Those who wait, a share in each turn and everyone in TURNS. Stepped with the lock held."""
+        while True:
+            names = [*self._channels]
+            share = len(names) // TURNS + 1
+            woken = self._listeners()
+            for turn in range(TURNS):
+                for name in names[turn * share : (turn + 1) * share]:
+                    channel = self._channels.get(name)
+                    woken += [] if channel is None else channel.release()
+                yield woken
+                woken = []
+
+    def _wake(self, woken: Iterable[Woken]) -> None:
+        """Wakes subscriptions, those of an event loop with one call to it, and with none on its own thread."""
+        loops: dict[AbstractEventLoop | None, list[Woken]] = {}
+        for group in woken:
+            loops.setdefault(group.loop, []).append(group)
+        for loop, groups in loops.items():
+            if loop is None:
+                for group in groups:
+                    _wake_all(group.waiters, None)
+            elif loop is _running_loop():
+                self._deliver(groups)
+            else:
+                try:
+                    loop.call_soon_threadsafe(self._deliver, groups)
+                except RuntimeError:  # the loop is closed: nobody waits there any more
+                    _log.debug("an event loop closed before its subscriptions")
+
+    def _deliver(self, woken: Iterable[Woken]) -> None:
+        """Gives those who waited on this event loop what came, looked for once for all that see it alike."""
+        for group in woken:
+            batch = None
+            if group.view is not None and group.position is not None:
+                with self._lock:
+                    batch = group.view.behind(group.position)
+            _wake_all(group.waiters, batch)
 
 
-def _wake(waiters: Iterable[Waiter]) -> None:
-    """Wakes subscriptions, those of one event loop with one call to it."""
-    loops: dict[AbstractEventLoop, list[Waiter]] = {}
+def _moved_on(channel: Channel, before: int | None) -> list[Woken]:
+    """Who waited for a channel, if it has moved from its former head."""
+    return [] if before is None or before == channel.head else channel.release(before)
+
+
+def _wake_all(waiters: Iterable[Waiter], batch: Batch | None) -> None:
     for waiter in waiters:
-        if waiter.loop is None:
-            waiter.wake()
-        else:
-            loops.setdefault(waiter.loop, []).append(waiter)
-    for loop, waiting in loops.items():
-        try:
-            loop.call_soon_threadsafe(_wake_all, waiting)
-        except RuntimeError:  # the loop is closed: nobody waits there any more
-            _log.debug("an event loop closed before %d subscriptions", len(waiting))
+        waiter.wake(batch)
 
 
-def _wake_all(waiters: Iterable[Waiter]) -> None:
-    for waiter in waiters:
-        waiter.wake()
+def _running_loop() -> AbstractEventLoop | None:
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        return None

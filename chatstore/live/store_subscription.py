@@ -35,41 +35,56 @@ class Opened:
     head: int
 
 
+class _Tail:
+    """The position of a subscription in the store's log, and the changes it can give out."""
+
+    over = False
+
+    def __init__(self, start: int) -> None:
+        self.position = self._handled = start
+        self._ready: deque[tuple[int, Change]] = deque()
+
+    def feed(self, page: FeedPage) -> None:
+        """Takes a page that was read behind the position."""
+        self.position = page.position
+        self._ready.extend(page.entries)
+
+    def take(self) -> Change | None:
+        """The next change to give out, if one is ready."""
+        if not self._ready:
+            return None
+        self._handled, change = self._ready.popleft()
+        return change
+
+    @property
+    def resume_at(self) -> int:
+        """Where to go on later without missing or repeating anything."""
+        return self._handled if self._ready else self.position
+
+
 class _InStore(Following[Wanted, Opened, FeedPage]):
     """A place in the log of the whole store, which is read from the database after every commit."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        super().__init__(wanted)
-        self._position = self._handled = 0
-        self._ready: deque[tuple[int, Change]] = deque()
+    _tail: _Tail
 
     @property
     def cursor(self) -> Cursor | None:
         """Where to resume: behind the last change that was given out. None before it has started."""
-        if not self._started:
-            return None
-        return self._opened.cursors.at(self._handled if self._ready else self._position)
+        return self._opened.cursors.at(self._tail.resume_at) if self._started else None
 
     def _start(self, opened: Opened) -> None:
         after = self._wanted.after
         start = 0 if after is None else opened.head if after == NOW else opened.cursors.position(after)
         check_within(start, opened.head)
         self._opened = opened
-        self._position = self._handled = start
-
-    def _take(self) -> Change | None:
-        if not self._ready:
-            return None
-        self._handled, change = self._ready.popleft()
-        return change
+        self._tail = _Tail(start)
 
     def _place(self) -> int:
-        return self._position
+        return self._tail.position
 
     def _feed(self, page: FeedPage) -> None:
-        self._caught_up = page.position == self._position
-        self._position = page.position
-        self._ready.extend(page.entries)
+        self._tail.feed(page)
+        self._caught_up = page.position >= page.head
         self._pages.learn(change for _, change in page.entries)
 
     def _look(self, waiter: Waiter) -> bool:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from weakref import finalize
 
-from chatstore.changes import Change
 from chatstore.cursor import NOW, Cursor, CursorFactory, Position
 from chatstore.kinds import Selection
-from chatstore.live.channel import Channel, Waiter
+from chatstore.live.channel import View, Waiter
 from chatstore.live.following import AsyncFollowing, Following, SyncFollowing
-from chatstore.live.hub import Hub
-from chatstore.live.tail import Tail
+from chatstore.live.hub import WAIT, Hub
+from chatstore.live.tail import Batch, Tail
 from chatstore.operations import reading
 from chatstore.operations.log import LogPage
 
@@ -40,10 +37,11 @@ class Opened:
 class _InHistory(Following[Wanted, Opened, LogPage]):
     """A place in the log of one history, and the channel that hands over what comes."""
 
+    _tail: Tail
+
     def __init__(self, wanted: Wanted) -> None:
         super().__init__(wanted)
-        self._channel: Channel | None = None
-        self._leave_channel: Callable[[], object] | None = None
+        self._view: View | None = None  # what keeps the hub following the history
 
     @property
     def cursor(self) -> Cursor | None:
@@ -63,12 +61,6 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
         self._opened = opened
         self._tail = Tail(self._wanted.selection, start, opened.cursors)
 
-    def _take(self) -> Change | None:
-        change = self._tail.take()
-        if change is None and self._tail.over:
-            self._ended = True
-        return change
-
     def _place(self) -> int:
         return self._tail.position
 
@@ -79,30 +71,33 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
         self._tail.over |= self._caught_up and page.run_is_over
         self._pages.learn(entry.change for entry in page.entries)
 
+    def _accept(self, batch: Batch) -> None:
+        self._tail.accept(batch)
+
     def _look(self, waiter: Waiter) -> bool:
         """Takes what the channel has; where it does not reach back so far, the database has to be read."""
         hub = self._opened.hub
-        if self._channel is None:
-            self._channel = hub.join(self._wanted.context_id)
-            # Also for a subscription that is dropped without being closed; it runs once, whoever is first.
-            leave = finalize(self, hub.leave, self._channel)
-            leave.atexit = False
-            self._leave_channel = leave
-        position = self._tail.position
-        entries = hub.behind(self._channel, position, waiter)
-        if entries is None:
+        view = self._view
+        if view is None:
+            view = self._view = hub.join(self._wanted.context_id, self._wanted.selection)
+        batch = hub.behind(view, self._tail.position, waiter)
+        if batch is WAIT:
+            if self._ended:  # closed by another thread, which came too early to take this back
+                hub.forget(view, waiter)
+            return False
+        if batch is None:
             self._caught_up = False
-            return True
-        self._tail.feed(entries, selected=False)
-        return self._tail.position != position
+        else:
+            self._tail.accept(batch)
+        return True
 
     def _forget(self, waiter: Waiter) -> None:
-        if self._channel is not None:
-            self._opened.hub.forget(self._channel, waiter)
+        if (view := self._view) is not None:
+            self._opened.hub.forget(view, waiter)
 
-    def _leave(self) -> None:
-        if self._leave_channel is not None:
-            self._leave_channel()
+    def _end(self, waiter: Waiter) -> None:
+        super()._end(waiter)
+        self._view = None
 
 
 class Subscription(SyncFollowing[Wanted, Opened, LogPage], _InHistory):

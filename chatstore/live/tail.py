@@ -1,19 +1,27 @@
-"""What a subscription knows: where it is, what it wants, what it has ready. No I/O, no clock.
-
-Who is late gets the pieces of one block joined. Where several blocks grew at once, joining them changes the order
-in which text is given out, and a cursor then says so (see `chatstore.cursor`): each block's part is given out once,
-also across resuming at any cursor in between.
-"""
+"""What a subscription knows: where it is, what it wants, what it has ready. No I/O, no clock."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from chatstore.changes import Change, Entry, RunEnded, TextAppended
-from chatstore.cursor import MAX_SPAN, CursorFactory, Position
+from chatstore.cursor import CursorFactory, Position
 from chatstore.kinds import Selection
+from chatstore.live import joining
+from chatstore.live.joining import Ready
+
+
+class Batch(NamedTuple):
+    """What lies between two positions, as all subscriptions of one selection share it.
+
+    `ready` is for those that have nothing half given out; the others have to join the entries for themselves.
+    """
+
+    after: int
+    position: int
+    entries: Sequence[Entry]
+    ready: Sequence[Ready]
 
 
 class Tail:
@@ -23,7 +31,7 @@ class Tail:
     filter leaves out, so that a filtered subscription does not read it twice.
     """
 
-    __slots__ = ("_cursors", "_ready", "_start", "handled", "over", "position", "selection")
+    __slots__ = ("_cursors", "_ready", "_start", "_taken", "handled", "over", "position", "selection")
 
     def __init__(self, selection: Selection, start: Position, cursors: CursorFactory) -> None:
         self.selection = selection
@@ -32,7 +40,9 @@ class Tail:
         self.over = False
         self._start = start
         self._cursors = cursors
-        self._ready: deque[tuple[Position, Change]] = deque()
+        # Often shared with other subscriptions, so it is counted through and never changed.
+        self._ready: Sequence[Ready] = ()
+        self._taken = 0
 
     def feed(self, entries: Iterable[Entry], *, selected: bool) -> None:
         """Takes entries behind the position, in order; `selected` says that the filter was applied already."""
@@ -41,21 +51,33 @@ class Tail:
             if entry.sequence <= self.position:
                 continue
             self.position = entry.sequence
-            if (selected or self._wants(entry)) and not self._given_before(entry):
+            if (selected or joining.wants(self.selection, entry)) and not self._given_before(entry):
                 wanted.append(entry)
-        for is_text, group in groupby(wanted, key=lambda entry: type(entry.change) is TextAppended):
-            part = [*group]
-            self._ready.extend(self._joined(part) if is_text else self._single(part))
+        self._add(joining.ready(wanted, self._start, self._cursors))
+
+    def accept(self, batch: Batch) -> None:
+        """Takes what follows the position, as it was worked out for all that stand there."""
+        if batch.after != self.position:
+            return
+        if self.position < self._start.until:
+            self.feed(batch.entries, selected=True)
+        else:
+            self._add(batch.ready)
+        self.advance(batch.position)
 
     def advance(self, position: int) -> None:
         """Nothing more that is wanted lies before this position."""
-        self.position = max(self.position, position)
+        if position > self.position:
+            self.position = position
 
     def take(self) -> Change | None:
         """The next change to give out, if one is ready."""
         if not self._ready:
             return None
-        self.handled, change = self._ready.popleft()
+        self.handled, change = self._ready[self._taken]
+        self._taken += 1
+        if self._taken == len(self._ready):
+            self._ready, self._taken = (), 0
         if type(change) is RunEnded and change.run.id == self.selection.run:
             self.over = True
         return change
@@ -63,49 +85,16 @@ class Tail:
     @property
     def resume_at(self) -> Position:
         """Where to go on later without missing or repeating anything."""
-        if self._ready:
-            return self.handled
-        return self._at(self.position)
+        return self.handled if self._ready else joining.place(self.position, self._start)
 
-    def _wants(self, entry: Entry) -> bool:
-        if entry.block is not None:
-            return self.selection.matches(entry.block)
-        return self.selection.matches_run(entry.change.run_id)
+    def _add(self, ready: Sequence[Ready]) -> None:
+        if self._ready:
+            self._ready, self._taken = [*self._ready[self._taken :], *ready], 0
+        else:
+            self._ready = ready
 
     def _given_before(self, entry: Entry) -> bool:
         change = entry.change
         return (
             type(change) is TextAppended and entry.sequence <= self._start.until and change.index <= self._start.block
         )
-
-    def _at(self, sequence: int) -> Position:
-        """A position behind which nothing is half given out, but for what was when the subscription started."""
-        return Position(sequence, *self._start[1:]) if sequence < self._start.until else Position(sequence)
-
-    def _single(self, entries: Iterable[Entry]) -> Iterator[tuple[Position, Change]]:
-        for entry in entries:
-            position = self._at(entry.sequence)
-            change = entry.change
-            if position.until > position.sequence:
-                change = change.model_copy(update={"cursor": self._cursors.between(position)})
-            yield position, change
-
-    def _joined(self, entries: list[Entry]) -> Iterator[tuple[Position, Change]]:
-        """Text entries as one change for each block, or for each run of pieces where they cannot be sorted."""
-        blocks = {entry.change.index for entry in entries if isinstance(entry.change, TextAppended)}
-        first, last = entries[0].sequence - 1, entries[-1].sequence
-        if len(blocks) > 1 and (first < self._start.until or last - first > MAX_SPAN):
-            for _, run in groupby(entries, key=lambda entry: entry.change.index):  # type: ignore[union-attr]
-                yield self._join([*run], None)
-            return
-        for block in sorted(blocks):
-            pieces = [e for e in entries if isinstance(e.change, TextAppended) and e.change.index == block]
-            yield self._join(pieces, None if block == max(blocks) else Position(first, last, block), last)
-
-    def _join(self, pieces: list[Entry], position: Position | None, last: int = 0) -> tuple[Position, Change]:
-        place = self._at(max(pieces[-1].sequence, last)) if position is None else position
-        change = pieces[0].change
-        text = "".join(piece.change.text for piece in pieces if isinstance(piece.change, TextAppended))
-        if len(pieces) == 1 and place == Position(pieces[0].sequence):
-            return place, change
-        return place, change.model_copy(update={"cursor": self._cursors.between(place), "text": text})

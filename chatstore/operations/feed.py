@@ -49,10 +49,11 @@ class Contexts:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Changes with their places in the store's log, and how far it was read for them."""
+    """Changes with their places in the store's log, how far it was read for them, and where it ended by then."""
 
     entries: list[tuple[int, Change]]
     position: int
+    head: int
 
 
 def feed(
@@ -63,13 +64,14 @@ def feed(
     The end of the log is read first, so the page holds all up to its `position`. The pieces of finished blocks are
     left out, as in the log of one context.
     """
-    end = min(after + WINDOW, newest(conn))
+    head = newest(conn)
+    end = min(after + WINDOW, head)
     if end <= after:
-        return FeedPage([], after)
+        return FeedPage([], after, head)
     statement = _feed(shape(selection), selection.wants_runs, len(contexts.keys), len(contexts.tags))
     rows = statement.all(conn, after=after, end=end, limit=limit, **values(selection), **_context_values(contexts))
     entries = [_entry(row, cursors) for row in rows]
-    return FeedPage(_with_joined_neighbours(entries), entries[-1][0] if len(rows) == limit else end)
+    return FeedPage(_with_joined_neighbours(entries), entries[-1][0] if len(rows) == limit else end, head)
 
 
 def _context_values(contexts: Contexts) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sqlalchemy import Connection, and_, bindparam, func, literal_column, select, true
@@ -24,7 +24,7 @@ from chatstore.operations.rows import (
     to_text_entry,
 )
 from chatstore.operations.selecting import Shape, conditions, shape, values
-from chatstore.schema import RUN_STARTED, TEXT_APPENDED, blocks, changes, not_closed, runs
+from chatstore.schema import BLOCK_CLOSED, RUN_STARTED, TEXT_APPENDED, blocks, changes, not_closed, runs
 from chatstore.schema import histories as histories_table
 
 LOG_WINDOW = 16384
@@ -41,6 +41,17 @@ class LogPage:
     run_is_over: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The log of one history behind `after` and up to `end`; `has_text` says that pieces of text may be in it."""
+
+    history_id: int
+    context_id: str
+    after: int
+    end: int
+    has_text: bool = True
+
+
 def log(
     conn: Connection, context_id: str, cursors: Cursors, selection: Selection, *, after: int, limit: int
 ) -> LogPage:
@@ -54,19 +65,41 @@ def log(
     history = histories.find(conn, context_id)
     if history is None or history.head <= after:
         return LogPage([], after, 0 if history is None else history.head, over)
-    end = min(after + LOG_WINDOW, history.head)
-    bound = {"history_id": history.id, **values(selection)}
+    page = read(conn, Stretch(history.id, context_id, after, history.head), cursors, selection, limit=limit)
+    return replace(page, run_is_over=over)
+
+
+def read(conn: Connection, stretch: Stretch, cursors: Cursors, selection: Selection, *, limit: int) -> LogPage:
+    """The selected changes of a stretch, as far as one page goes.
+
+    Where a block ended behind the stretch while it was read, it reaches up to that: the page has left out the pieces
+    of the block, and whoever goes on from there would be given the last of them.
+    """
+    while True:
+        page = _read(conn, stretch, cursors, selection, limit)
+        if not stretch.has_text or page.position < stretch.end:
+            return page
+        row = _LAST_ENDED.first(conn, history_id=stretch.history_id, end=stretch.end)
+        if row is None or row[0] is None:
+            return page
+        stretch = replace(stretch, end=row[0])
+
+
+def _read(conn: Connection, stretch: Stretch, cursors: Cursors, selection: Selection, limit: int) -> LogPage:
+    after, end = stretch.after, min(stretch.after + LOG_WINDOW, stretch.end)
+    bound = {"history_id": stretch.history_id, **values(selection)}
     rows = _log(shape(selection), selection.wants_runs).all(conn, after=after, end=end, limit=limit, **bound)
     if len(rows) == limit:
         end = rows[-1][0]
-    factory = cursors(context_id)
-    entries = _entries(rows, context_id, factory)
-    growing = {row[1]: to_block(row, context_id, factory) for row in _open(shape(selection)).all(conn, **bound)}
+    factory = cursors(stretch.context_id)
+    entries = _entries(rows, stretch.context_id, factory)
+    found = _open(shape(selection)).all(conn, **bound) if stretch.has_text else ()
+    growing = {row[1]: to_block(row, stretch.context_id, factory) for row in found}
     if growing:
-        pieces = _PIECES.all(conn, history_id=history.id, after=after, end=end)
+        pieces = _PIECES.all(conn, history_id=stretch.history_id, after=after, end=end)
         entries += [to_text_entry(n, at, text, growing[i], factory) for n, i, at, text in pieces if i in growing]
         entries.sort(key=lambda entry: entry.sequence)
-    return LogPage(entries, end, history.head, over)
+    return LogPage(entries, end, stretch.end)
 
 
 _RUN_STATE = Prepared(
@@ -131,6 +164,14 @@ def _open(selection: Shape) -> Prepared:
     )
 
 
+_LAST_ENDED = Prepared(
+    select(func.max(changes.c.sequence)).where(
+        changes.c.history_id == bindparam("history_id"),
+        changes.c.sequence > bindparam("end"),
+        changes.c.type == BLOCK_CLOSED,
+    )
+)
+
 _PIECES = Prepared(
     select(changes.c.sequence, changes.c.block_index, changes.c.offset, changes.c.text)
     .where(
@@ -146,7 +187,15 @@ _PIECES = Prepared(
 _NEWEST = Prepared(select(func.max(changes.c.id)))
 # Grouped by an expression, for the index of the bare column would be walked from one end to the other.
 _MOVED = Prepared(
-    select(changes.c.history_id, func.max(changes.c.id))
+    select(
+        func.max(changes.c.id),
+        changes.c.history_id,
+        histories_table.c.context_id,
+        func.min(changes.c.sequence),
+        func.max(changes.c.sequence),
+        func.min(changes.c.type),
+    )
+    .join(histories_table, histories_table.c.id == changes.c.history_id)
     .where(changes.c.id > bindparam("position"))
     .group_by(changes.c.history_id + literal_column("0"))
 )
@@ -158,7 +207,11 @@ def newest(conn: Connection) -> int:
     return int(row[0]) if row is not None and row[0] is not None else 0
 
 
-def moved(conn: Connection, position: int) -> tuple[set[int], int]:
-    """The histories written to since a position of the store's log, and its new position."""
+def moved(conn: Connection, position: int) -> tuple[list[Stretch], int]:
+    """What was written since a position of the store's log, history by history, and its new position."""
     rows = _MOVED.all(conn, position=position)
-    return {row[0] for row in rows}, max((row[1] for row in rows), default=position)
+    stretches = [
+        Stretch(history_id, context_id, first - 1, last, least_type == TEXT_APPENDED)
+        for _, history_id, context_id, first, last, least_type in rows
+    ]
+    return stretches, max((row[0] for row in rows), default=position)

@@ -40,7 +40,6 @@ class Follower:
         """One subscription, from where the last ended."""
         selection = choose()
         tail = Tail(selection, self.position, CURSORS)
-        self._caught_up = False  # commits are handed over to those only who have read up to the head
         feeds = count() if to_the_end else range(self._draw(1, 3))
         for _ in feeds:
             self._feed(tail, selection, to_the_end)
@@ -57,15 +56,15 @@ class Follower:
 
     def _feed(self, tail: Tail, selection: Selection, whole: bool) -> None:
         size = len(self._log.entries)
+        caught_up = tail.position >= self._now  # commits are handed over to none else
         self._now = size if whole else self._draw(max(self._now, tail.position), size)
-        if not whole and self._caught_up and self._data.draw(st.booleans()):  # as commits hand it over
+        if not whole and caught_up and self._data.draw(st.booleans()):  # as commits hand it over
             end = self._draw(min(tail.position + 1, self._now), self._now)
             tail.feed(self._log.entries[tail.position : end], selected=False)
             return
         end = self._draw(min(tail.position + 1, self._now), self._now)
         tail.feed(self._log.page(tail.position, end, self._now, selection), selected=True)
         tail.advance(end)
-        self._caught_up = end == self._now
 
     def _draw(self, least: int, most: int) -> int:
         return self._data.draw(st.integers(least, most))
