@@ -66,6 +66,7 @@ KNOW_DIALECTS = {
     "databases": "what they are for",
     "schema": "options of a table or index carry the dialect's name",
     "live.hub": "typed with the only database there is",
+    "live.follower": "typed with the only database there is",
     "writing.committer": "typed with the only database there is",
     "cli.info": "prints the version of SQLite",
 }

@@ -15,8 +15,6 @@ import threading
 import time
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from functools import partial
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
@@ -27,10 +25,10 @@ from chatstore.errors import StorageError, StoreClosed
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel, View, Waiter, Woken
+from chatstore.live.follower import Follower
 from chatstore.live.tail import Batch
 from chatstore.live.wakers import Waker
-from chatstore.operations import log
-from chatstore.operations.log import Stretch
+from chatstore.operations.log import LogPage
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement
 
@@ -40,13 +38,9 @@ LONGEST_WAIT = 0.5
 TURNS = 60
 """Looks, at most LONGEST_WAIT apart, within which each that waits is made to look again for itself."""
 
-PAGE = 128
-"""Changes read at once; who is further behind than that reads for itself."""
-
 WAIT = Batch(0, 0, (), ())
 """What `Hub.behind` answers where there is nothing new."""
 
-_EVERYTHING = Selection()
 _log = logging.getLogger(__name__)
 
 
@@ -71,8 +65,6 @@ class Hub:
         self._listening: set[Waiter] = set()
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
-        self._version = 0
-        self._news = False
         self._turns = self._take_turns()
         self._next_turn = 0.0
         self._owner = Owner()
@@ -188,7 +180,7 @@ class Hub:
         return [Woken(loop, [waiter for waiter in listening if waiter.loop is loop]) for loop in loops]
 
     def _everyone(self) -> list[Woken]:
-        return [woken for channel in [*self._channels.values()] for woken in channel.release()] + self._listeners()
+        return self._released([*self._channels]) + self._listeners()
 
     def _serve(self) -> None:
         error: Exception = StorageError("what follows the store for its subscriptions has ended; subscribe again")
@@ -216,61 +208,58 @@ class Hub:
 
     def _follow(self, conn: Connection) -> None:
         """Arm, look, and wait only when there was nothing: what is committed in between is an event already."""
-        self._version, position = self._database.version(conn), log.newest(conn)
+        follower = Follower(self._database, conn, self._cursors, self)
         waker = self._make_waker()
         try:
             with self._lock:
                 self._waker = waker
+            found = False
             while not self._closed:
-                moved: list[Stretch] = []
-                if self._moved(conn):
-                    self._news = False
-                    moved, position = log.moved(conn, position)
-                self._update(conn, moved)
+                if not found:
+                    follower.look()
                 self._database.check_in_place()
                 self._look_after(conn)
                 self._remind()
-                waker.wait(LONGEST_WAIT, partial(self._moved, conn))
+                found = waker.wait(LONGEST_WAIT, follower.look)
         finally:
             with self._lock:
                 self._waker = None
             waker.close()
 
-    def _moved(self, conn: Connection) -> bool:
-        """Whether anybody has committed since the log was last read."""
-        if not self._news:
-            before, self._version = self._version, self._database.version(conn)
-            self._news = before != self._version
-        return self._news
+    def count(self) -> int:
+        """How many contexts are followed."""
+        return len(self._channels)
 
-    def _update(self, conn: Connection, moved: Iterable[Stretch]) -> None:
-        """Brings the channels up to date that were written to by others, or have a gap."""
+    def channels(self) -> list[Channel]:
+        """Their channels."""
+        with self._lock:
+            return [channel for found in self._channels.valuerefs() if (channel := found()) is not None]
+
+    def channel(self, context_id: str) -> Channel | None:
+        """That of one, if anybody follows it."""
+        with self._lock:
+            return self._channels.get(context_id)
+
+    def stale(self) -> Iterable[Channel]:
+        """Those with a gap that nobody has been told of yet."""
         with self._lock:
             stale, self._stale = self._stale, set()
-            found = [(stretch, self._channels.get(stretch.context_id)) for stretch in moved]
-            woken = self._listeners() if found else []
-        self._wake(woken)
-        for stretch, channel in found:
-            if channel is not None and channel not in stale:
-                self._read(conn, channel, stretch)
-        for channel in stale:
-            self._read(conn, channel)
+        return stale
 
-    def _read(self, conn: Connection, channel: Channel, stretch: Stretch | None = None) -> None:
-        """Reads on from the end of a channel; not where a commit of this process was handed over already."""
-        known = channel.head
-        if known is None or (stretch is not None and known >= stretch.end):
-            return
-        if stretch is None or known < stretch.after:
-            page = log.log(conn, channel.context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
-        else:
-            page = log.read(conn, replace(stretch, after=known), self._cursors, _EVERYTHING, limit=PAGE)
+    def add(self, channel: Channel, page: LogPage) -> None:
+        """Hands over what was read behind the head of a channel."""
         with self._lock:
             before = channel.head
             if page.position < page.head > (before or 0):
                 channel.skip_to(page.head)
             channel.fill(page.entries, page.position)
             woken = _moved_on(channel, before)
+        self._wake(woken)
+
+    def tell(self) -> None:
+        """Wakes those who listen for any commit."""
+        with self._lock:
+            woken = self._listeners()
         self._wake(woken)
 
     def _remind(self) -> None:
@@ -288,12 +277,14 @@ class Hub:
             names = [*self._channels]
             share = len(names) // TURNS + 1
             woken = self._listeners()
-            for turn in range(TURNS):
-                for name in names[turn * share : (turn + 1) * share]:
-                    channel = self._channels.get(name)
-                    woken += [] if channel is None else channel.release()
-                yield woken
+            for first in range(0, share * TURNS, share):
+                yield woken + self._released(names[first : first + share])
                 woken = []
+
+    def _released(self, names: Iterable[str]) -> list[Woken]:
+        """Who waited for these contexts. Called with the lock held."""
+        found = map(self._channels.get, names)
+        return [woken for channel in found if channel is not None for woken in channel.release()]
 
     def _wake(self, woken: Iterable[Woken]) -> None:
         """Wakes subscriptions, those of an event loop with one call to it, and with none on its own thread."""

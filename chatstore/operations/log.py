@@ -12,6 +12,7 @@ from chatstore.cursor import CursorFactory
 from chatstore.kinds import Selection
 from chatstore.model import Block
 from chatstore.operations import histories
+from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import (
     BLOCK_COLUMNS,
@@ -41,17 +42,6 @@ class LogPage:
     run_is_over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """The log of one history behind `after` and up to `end`; `has_text` says that pieces of text may be in it."""
-
-    history_id: int
-    context_id: str
-    after: int
-    end: int
-    has_text: bool = True
-
-
 def log(
     conn: Connection, context_id: str, cursors: Cursors, selection: Selection, *, after: int, limit: int
 ) -> LogPage:
@@ -65,41 +55,47 @@ def log(
     history = histories.find(conn, context_id)
     if history is None or history.head <= after:
         return LogPage([], after, 0 if history is None else history.head, over)
-    page = read(conn, Stretch(history.id, context_id, after, history.head), cursors, selection, limit=limit)
+    page = _page(conn, history, context_id, cursors, selection, after=after, limit=limit)
+    while page.position == history.head and (ended := _last_ended(conn, history)):
+        # A block ended behind the page while that was read. The page has left out its pieces, and whoever goes on
+        # from there would be given the last of them: so the page goes on to the end of the block.
+        history.head = ended
+        page = _page(conn, history, context_id, cursors, selection, after=after, limit=limit)
     return replace(page, run_is_over=over)
 
 
-def read(conn: Connection, stretch: Stretch, cursors: Cursors, selection: Selection, *, limit: int) -> LogPage:
-    """The selected changes of a stretch, as far as one page goes.
-
-    Where a block ended behind the stretch while it was read, it reaches up to that: the page has left out the pieces
-    of the block, and whoever goes on from there would be given the last of them.
-    """
-    while True:
-        page = _read(conn, stretch, cursors, selection, limit)
-        if not stretch.has_text or page.position < stretch.end:
-            return page
-        row = _LAST_ENDED.first(conn, history_id=stretch.history_id, end=stretch.end)
-        if row is None or row[0] is None:
-            return page
-        stretch = replace(stretch, end=row[0])
-
-
-def _read(conn: Connection, stretch: Stretch, cursors: Cursors, selection: Selection, limit: int) -> LogPage:
-    after, end = stretch.after, min(stretch.after + LOG_WINDOW, stretch.end)
-    bound = {"history_id": stretch.history_id, **values(selection)}
+def _page(
+    conn: Connection,
+    history: History,
+    context_id: str,
+    cursors: Cursors,
+    selection: Selection,
+    *,
+    after: int,
+    limit: int,
+) -> LogPage:
+    end = min(after + LOG_WINDOW, history.head)
+    bound = {"history_id": history.id, **values(selection)}
     rows = _log(shape(selection), selection.wants_runs).all(conn, after=after, end=end, limit=limit, **bound)
     if len(rows) == limit:
         end = rows[-1][0]
-    factory = cursors(stretch.context_id)
-    entries = _entries(rows, stretch.context_id, factory)
-    found = _open(shape(selection)).all(conn, **bound) if stretch.has_text else ()
-    growing = {row[1]: to_block(row, stretch.context_id, factory) for row in found}
+    factory = cursors(context_id)
+    entries = _entries(rows, context_id, factory)
+    growing = {row[1]: to_block(row, context_id, factory) for row in _open(shape(selection)).all(conn, **bound)}
     if growing:
-        pieces = _PIECES.all(conn, history_id=stretch.history_id, after=after, end=end)
+        pieces = _PIECES.all(conn, history_id=history.id, after=after, end=end)
         entries += [to_text_entry(n, at, text, growing[i], factory) for n, i, at, text in pieces if i in growing]
         entries.sort(key=lambda entry: entry.sequence)
-    return LogPage(entries, end, stretch.end)
+    return LogPage(entries, end, history.head)
+
+
+def news(conn: Connection, context_id: str, cursors: Cursors, *, after: int, limit: int) -> LogPage | None:
+    """All that was written behind `after`, in one statement; None where that is as much as `limit`, or more."""
+    rows = _NEWS.all(conn, context_id=context_id, after=after, limit=limit)
+    if len(rows) == limit:
+        return None
+    end = rows[-1][0] if rows else after
+    return LogPage(_entries(rows, context_id, cursors(context_id)) if rows else [], end, end)
 
 
 _RUN_STATE = Prepared(
@@ -114,18 +110,21 @@ def _is_over(conn: Connection, context_id: str, run_id: str) -> bool:
     return row is not None and row[0] != "running"
 
 
+_OWN = (changes.c.sequence, changes.c.type, changes.c.offset, changes.c.text)
+
+
 @lru_cache(maxsize=512)
 def _log(selection: Shape, runs_too: bool) -> Prepared:
     of_block = (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index)
     wanted = and_(true(), *conditions(selection))
     if runs_too:
         of_run = (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text)
-        statement = select(changes.c.sequence, changes.c.type, *BLOCK_COLUMNS, *RUN_COLUMNS)
+        statement = select(*_OWN, *BLOCK_COLUMNS, *RUN_COLUMNS)
         statement = statement.outerjoin(blocks, of_block).outerjoin(runs, of_run & (changes.c.type >= RUN_STARTED))
         run_wanted = runs.c.id == bindparam("run") if selection.run else runs.c.id.is_not(None)
         wanted = (blocks.c.id.is_not(None) & wanted) | run_wanted
     else:
-        statement = select(changes.c.sequence, changes.c.type, *BLOCK_COLUMNS).join(blocks, of_block)
+        statement = select(*_OWN, *BLOCK_COLUMNS).join(blocks, of_block)
     return Prepared(
         statement.where(
             changes.c.history_id == bindparam("history_id"),
@@ -139,20 +138,43 @@ def _log(selection: Shape, runs_too: bool) -> Prepared:
     )
 
 
+_of_history = select(histories_table.c.id).where(histories_table.c.context_id == bindparam("context_id"))
+_NEWS = Prepared(
+    select(*_OWN, *BLOCK_COLUMNS, *RUN_COLUMNS)
+    .select_from(changes)
+    .outerjoin(blocks, (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index))
+    .outerjoin(
+        runs,
+        (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text) & (changes.c.type >= RUN_STARTED),
+    )
+    .where(changes.c.history_id == _of_history.scalar_subquery(), changes.c.sequence > bindparam("after"))
+    .order_by(changes.c.sequence)
+    .limit(bindparam("limit"))
+)
+
+
 def _entries(rows: list[Row], context_id: str, cursors: CursorFactory) -> list[Entry]:
-    """Changes of the rows of a page; several about one block share it."""
+    """Changes of the rows of a page, without the pieces of finished blocks; several about one block share it."""
     seen: dict[int, Block] = {}
     entries = []
     width = len(BLOCK_COLUMNS)
-    for sequence, type, *columns in rows:
+    for sequence, type, offset, text, *columns in rows:
         if type >= RUN_STARTED:
             entries.append(to_run_entry(type, sequence, to_run(tuple(columns[width:]), context_id), cursors))
             continue
         block = seen.get(columns[1])
         if block is None:
             block = seen[columns[1]] = to_block(tuple(columns[:width]), context_id, cursors)
-        entries.append(to_entry(type, sequence, block, cursors))
+        if type != TEXT_APPENDED:
+            entries.append(to_entry(type, sequence, block, cursors))
+        elif block.state == "open":
+            entries.append(to_text_entry(sequence, offset, text, block, cursors))
     return entries
+
+
+def _last_ended(conn: Connection, history: History) -> int | None:
+    row = _LAST_ENDED.first(conn, history_id=history.id, head=history.head)
+    return None if row is None else row[0]
 
 
 @lru_cache(maxsize=512)
@@ -167,7 +189,7 @@ def _open(selection: Shape) -> Prepared:
 _LAST_ENDED = Prepared(
     select(func.max(changes.c.sequence)).where(
         changes.c.history_id == bindparam("history_id"),
-        changes.c.sequence > bindparam("end"),
+        changes.c.sequence > bindparam("head"),
         changes.c.type == BLOCK_CLOSED,
     )
 )
@@ -187,14 +209,7 @@ _PIECES = Prepared(
 _NEWEST = Prepared(select(func.max(changes.c.id)))
 # Grouped by an expression, for the index of the bare column would be walked from one end to the other.
 _MOVED = Prepared(
-    select(
-        func.max(changes.c.id),
-        changes.c.history_id,
-        histories_table.c.context_id,
-        func.min(changes.c.sequence),
-        func.max(changes.c.sequence),
-        func.min(changes.c.type),
-    )
+    select(func.max(changes.c.id), histories_table.c.context_id, func.max(changes.c.sequence))
     .join(histories_table, histories_table.c.id == changes.c.history_id)
     .where(changes.c.id > bindparam("position"))
     .group_by(changes.c.history_id + literal_column("0"))
@@ -207,11 +222,7 @@ def newest(conn: Connection) -> int:
     return int(row[0]) if row is not None and row[0] is not None else 0
 
 
-def moved(conn: Connection, position: int) -> tuple[list[Stretch], int]:
-    """What was written since a position of the store's log, history by history, and its new position."""
+def moved(conn: Connection, position: int) -> tuple[dict[str, int], int]:
+    """The heads of the contexts written to since a position of the store's log, and its new position."""
     rows = _MOVED.all(conn, position=position)
-    stretches = [
-        Stretch(history_id, context_id, first - 1, last, least_type == TEXT_APPENDED)
-        for _, history_id, context_id, first, last, least_type in rows
-    ]
-    return stretches, max((row[0] for row in rows), default=position)
+    return {row[1]: row[2] for row in rows}, max((row[0] for row in rows), default=position)

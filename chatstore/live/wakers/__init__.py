@@ -17,7 +17,7 @@ from chatstore.errors import InvalidInput
 _log = logging.getLogger(__name__)
 
 Moved = Callable[[], bool]
-"""Looks at the database: whether there was a commit since the last look."""
+"""Looks at the database, and takes what is new: whether there was a commit since the last look."""
 
 
 class Waker(Protocol):
@@ -25,8 +25,8 @@ class Waker(Protocol):
 
     name: str
 
-    def wait(self, timeout: float, moved: Moved) -> None:
-        """Returns when there was a commit, or may have been, or after a nudge, or after `timeout` seconds."""
+    def wait(self, timeout: float, moved: Moved) -> bool:
+        """Returns true once it looked and there was a commit; false after a nudge, or after `timeout` seconds."""
 
     def nudge(self) -> None:
         """Ends the wait, or the next one."""

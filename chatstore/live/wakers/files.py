@@ -36,15 +36,16 @@ class FilesWaker:
             self.close()
             raise OSError(f"the file system of {wal.parent} sends no events")
 
-    def wait(self, timeout: float, moved: Moved) -> None:
+    def wait(self, timeout: float, moved: Moved) -> bool:
         """Returns after a commit, a nudge or the time."""
         if not self._woken.wait(timeout):
-            return
+            return False
         self._woken.clear()
         for _ in range(_CONFIRM_TIMES):
             if moved():
-                return
+                return True
             time.sleep(_CONFIRM_PAUSE)
+        return False
 
     def nudge(self) -> None:
         """Ends the wait, or the next one."""

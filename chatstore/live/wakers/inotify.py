@@ -1,7 +1,8 @@
 """inotify (Linux): SQLite writes its log with pwrite, and every such write is an event.
 
-The event comes a moment before the commit can be read (in about one of ten), so it is confirmed by the database's
-version, looked at for a few milliseconds.
+The event comes before the commit can be read, by some microseconds or by the time that a sync to disk takes, and no
+other follows. So it is confirmed by the database's version: looked at without a pause at first, for a sleep costs
+more than most commits still need, then at pauses that grow with the time since.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from pathlib import Path
 from chatstore.live.wakers import Moved
 
 _MODIFY, _GONE = 0x2, 0x4 | 0x400 | 0x800  # IN_MODIFY; IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
-_CONFIRM_FOR, _FIRST_PAUSE = 0.006, 0.0002
+_SPIN, _PAUSES = 0.00015, 0.25
+"""Seconds without a pause after an event; after them a pause is this share of the time since."""
+_GIVE_UP = 0.2
+"""Seconds after an event that are looked at: longer than a sync takes."""
+_AFTERWARDS = (0.004, 0.010)
+"""The same behind a commit that was seen, whose last events may have been the first of the next one: a few looks, a
+millisecond apart."""
 _SELF_TEST_SECONDS = 0.2
 
 
@@ -33,6 +40,7 @@ class InotifyWaker:
         if self._events < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
         self._nudges = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._event = self._give_up = 0.0  # when the last event came, and for how long it is looked at
         self._poll = select.poll()
         for source in (self._events, self._nudges):
             self._poll.register(source, select.POLLIN)
@@ -43,14 +51,38 @@ class InotifyWaker:
             self.close()
             raise
 
-    def wait(self, timeout: float, moved: Moved) -> None:
+    def wait(self, timeout: float, moved: Moved) -> bool:
         """Returns after a commit, a nudge or the time."""
-        ready = {source for source, _ in self._poll.poll(timeout * 1000)}
-        if self._nudges in ready:
-            os.eventfd_read(self._nudges)
-        if self._events in ready:
+        deadline = time.monotonic() + timeout
+        while (now := time.monotonic()) < deadline:
+            since = now - self._event
+            looking = since < self._give_up
+            ready = self._ready(min(since * _PAUSES, deadline - now) if looking else deadline - now)
+            if self._nudges in ready:
+                os.eventfd_read(self._nudges)
+                return False
+            if self._events in ready:
+                self._drain()
+                self._event, self._give_up = time.monotonic(), _GIVE_UP
+            if (looking or self._events in ready) and self._confirm(moved):
+                return True
+        return False
+
+    def _ready(self, pause: float) -> set[int]:
+        if 0 < pause < 0.001:  # poll counts in milliseconds
+            time.sleep(pause)
+            pause = 0
+        return {source for source, _ in self._poll.poll(pause * 1000)}
+
+    def _confirm(self, moved: Moved) -> bool:
+        while not moved():
+            if time.monotonic() - self._event > _SPIN:
+                return False
+        since, self._give_up = _AFTERWARDS
+        self._event = time.monotonic() - since
+        if self._events in self._ready(0):
             self._drain()
-            _confirm(moved)
+        return True
 
     def nudge(self) -> None:
         """Ends the wait, or the next one."""
@@ -90,10 +122,3 @@ def _mask_offsets(data: bytes) -> list[int]:
         offsets.append(at + 4)
         at += 16 + int.from_bytes(data[at + 12 : at + 16], sys.byteorder)
     return offsets
-
-
-def _confirm(moved: Moved) -> None:
-    deadline, pause = time.monotonic() + _CONFIRM_FOR, _FIRST_PAUSE
-    while not moved() and time.monotonic() < deadline:
-        time.sleep(pause)
-        pause *= 2

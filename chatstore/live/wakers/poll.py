@@ -20,10 +20,11 @@ class SilentWaker:
     def __init__(self) -> None:
         self._nudged = threading.Event()
 
-    def wait(self, timeout: float, moved: Moved) -> None:
+    def wait(self, timeout: float, moved: Moved) -> bool:
         """Returns after a nudge or the time."""
         if self._nudged.wait(timeout):
             self._nudged.clear()
+        return False
 
     def nudge(self) -> None:
         """Ends the wait, or the next one."""
@@ -42,14 +43,15 @@ class PollWaker(SilentWaker):
         super().__init__()
         self._last_commit = time.monotonic()
 
-    def wait(self, timeout: float, moved: Moved) -> None:
+    def wait(self, timeout: float, moved: Moved) -> bool:
         """Returns after a commit, a nudge or the time."""
         deadline = time.monotonic() + timeout
         while (now := time.monotonic()) < deadline:
             pause = min(max((now - self._last_commit) * _QUIET_SHARE, SHORTEST), LONGEST)
             if self._nudged.wait(min(pause, deadline - now)):
                 self._nudged.clear()
-                return
+                return False
             if moved():
                 self._last_commit = time.monotonic()
-                return
+                return True
+        return False

@@ -1,0 +1,110 @@
+"""Looking at the database for what other processes committed. On one connection and one thread; waits for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from chatstore.databases.sqlite import SqliteDatabase
+from chatstore.kinds import Selection
+from chatstore.live.channel import Channel
+from chatstore.operations import log
+from chatstore.operations.log import LogPage
+from chatstore.operations.rows import Cursors
+
+PAGE = 128
+"""Changes read at once; who is further behind than that reads for itself."""
+FEW = 4
+"""Channels that are all read at every look; of more than that it is asked first which have moved."""
+
+_EVERYTHING = Selection()
+
+
+class Followed(Protocol):
+    """The channels of this process, as they are looked after here."""
+
+    def count(self) -> int:
+        """How many there are."""
+
+    def channels(self) -> list[Channel]:
+        """All of them."""
+
+    def channel(self, context_id: str) -> Channel | None:
+        """That of a context."""
+
+    def stale(self) -> Iterable[Channel]:
+        """Those that were told of a gap since this was last asked."""
+
+    def add(self, channel: Channel, page: LogPage) -> None:
+        """Takes what was read behind the head of a channel."""
+
+    def tell(self) -> None:
+        """Takes note that anything was committed anywhere."""
+
+
+class Follower:
+    """Keeps channels up to date with the database."""
+
+    def __init__(self, database: SqliteDatabase, conn: Connection, cursors: Cursors, followed: Followed) -> None:
+        self._database = database
+        self._conn = conn
+        self._cursors = cursors
+        self._followed = followed
+        self._version = database.version(conn)
+        self._position: int | None = None  # up to where the store's log was looked through, if it was
+
+    def look(self) -> bool:
+        """Reads what is new. Whether anybody has committed since the last look.
+
+        The version is looked at before what it stands for is read. But few channels are read at first, for that is
+        the shortest way from a commit to who waits for it.
+        """
+        few = self._followed.count() <= FEW
+        found = few and self._read_all()
+        version = self._database.version(self._conn)
+        if version == self._version:
+            return self._read_each(self._followed.stale()) or found
+        self._version = version
+        self._followed.tell()
+        if few:
+            self._read_all()
+        else:
+            self._read_moved()
+        return True
+
+    def _read_all(self) -> bool:
+        self._position = None
+        self._followed.stale()
+        return self._read_each(self._followed.channels())
+
+    def _read_moved(self) -> None:
+        if self._position is None:
+            self._position = log.newest(self._conn)
+            self._read_each(self._followed.channels())
+            return
+        moved, self._position = log.moved(self._conn, self._position)
+        self._read_each(self._followed.stale())
+        for context_id, head in moved.items():
+            channel = self._followed.channel(context_id)
+            if channel is not None and (channel.head or 0) < head:
+                self._read(channel)
+
+    def _read_each(self, channels: Iterable[Channel]) -> bool:
+        found = [self._read(channel) for channel in channels]
+        return any(found)
+
+    def _read(self, channel: Channel) -> bool:
+        """Reads on from the end of a channel; whether there was anything."""
+        known = channel.head
+        if known is None:
+            return False
+        context_id = channel.context_id
+        page = log.news(self._conn, context_id, self._cursors, after=known, limit=PAGE)
+        if page is None:
+            page = log.log(self._conn, context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
+        if page.position == known:
+            return False
+        self._followed.add(channel, page)
+        return True
