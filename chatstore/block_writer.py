@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -21,6 +23,8 @@ from chatstore.writing.pending import size_of
 from chatstore.writing.waiting import wait, wait_async
 
 T = TypeVar("T")
+_wrote = threading.local()
+"""When this thread last wrote to any block. One that writes to many in turn does not pause at each of them."""
 _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancelled)
 
 
@@ -36,8 +40,8 @@ class BlockWriter:
     """Writes one open block. Leaving the `with` closes it; an exception fails it, and the text so far stays.
 
     `write` gathers text for 2 ms at most, beside the time that a commit takes. It does not wait for the disk, unless
-    a million characters wait already, or nothing was written for 50 ms: then it returns when the text is stored, and
-    so tells a slow writer at once that it was stopped. What went wrong with text is raised by the next call:
+    a million characters wait already, or the thread wrote nothing for 50 ms: then it returns when the text is stored,
+    and so tells a slow writer at once that it was stopped. What went wrong with text is raised by the next call:
     RunCancelled when somebody stopped the run, RunInterrupted when this process was taken for dead, BlockEnded after
     the block's end, a StorageError when the disk refused. After a StorageError all text given so far is kept, that of
     the call that raised it too, and tried again with the next.
@@ -48,6 +52,7 @@ class BlockWriter:
         self._growing = growing
         self._ended = False
         self._dropped = _dropped(self, growing)
+        _wrote.at = time.monotonic()
 
     @property
     def block(self) -> Block:
@@ -56,7 +61,8 @@ class BlockWriter:
 
     def write(self, text: str) -> None:
         """Appends text, at the end of what was written before."""
-        if not self._growing.add(growing_requests.text(text)):
+        since, _wrote.at = getattr(_wrote, "at", 0.0), time.monotonic()
+        if not self._growing.add(growing_requests.text(text), since):
             self.flush()
 
     def flush(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from chatstore import AsyncChatStore, BlockDraft, ChatStore, History
+from chatstore import AsyncChatStore, BlockAdded, BlockDraft, ChatStore, History
+from chatstore.writing.growing import PAUSED
 
 APPEND = ["BEGIN", "PRAGMA data_version", "INSERT INTO blocks", "INSERT INTO changes", "UPDATE histories", "COMMIT"]
 """The statements of an append to a history that this process wrote to before, while no other process wrote."""
@@ -169,6 +171,39 @@ def test_the_tokens_of_a_hundred_open_blocks_share_a_transaction(history: Histor
     assert 100 <= ran.count("INSERT INTO changes") <= 200
     for writer in writers:
         assert writer.close().text == "token " * 50
+
+
+def test_a_thread_that_writes_to_many_blocks_in_turn_waits_at_none_of_them(history: History) -> None:
+    writers = [history.open_message() for _ in range(3)]
+    for writer in writers:
+        writer.write("the first ")
+        writer.flush()
+    with sqlite3.connect(history._store.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")  # whoever waited for a commit would wait until StoreBusy
+        for _ in range(2):  # a turn takes longer than the pause after which a lone writer waits
+            for writer in writers:
+                writer.write("text ")
+                time.sleep(PAUSED / 2)  # the pause is what is tested
+        other.execute("ROLLBACK")
+    other.close()
+    assert {writer.close().text for writer in writers} == {"the first text text "}
+
+
+async def test_changes_of_this_process_are_handed_over_without_reading_them(path: Path, ran: Statements) -> None:
+    async with AsyncChatStore(path, durability="token", wake="none") as store:
+        history = store.history("a")
+        await history.append_user_message("the first creates the history")
+        async with history.subscribe(after="now", timeout=20) as changes:
+            for number in range(10):
+                await history.append_user_message(str(number))
+                await anext(changes)
+            ran.clear()
+            for number in range(20):
+                await history.append_user_message(str(number))
+                change = await anext(changes)
+                assert isinstance(change, BlockAdded)
+                assert change.block.text == str(number)
+        assert [text for text in ran.texts() if "SELECT blocks" in text or "FROM blocks" in text] == []
 
 
 def test_a_statement_is_compiled_once(history: History, monkeypatch: pytest.MonkeyPatch) -> None:

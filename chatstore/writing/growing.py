@@ -60,9 +60,9 @@ class Growing:
         """Characters written so far."""
         return self._total
 
-    def add(self, text: str) -> bool:
-        """Takes text to store; whether there is room for more. Raises what went wrong with earlier text, having taken
-        this: after a StorageError all of it is tried again."""
+    def add(self, text: str, since: float = 0.0) -> bool:
+        """Takes text to store; whether the writer may go on at once. Raises what went wrong with earlier text, having
+        taken this: after a StorageError all of it is tried again. `since`: when the writer last wrote to any block."""
         self._flusher.owner.check()
         with self._lock:
             if isinstance(self._error, (BlockEnded, RunOver)):
@@ -76,7 +76,7 @@ class Growing:
                 self._waiting.append(text)
             self._raise_error()
             now = time.monotonic()
-            paused, self._last = now - self._last > PAUSED, now
+            paused, self._last = now - max(self._last, since) > PAUSED, now
             self._length += len(text)
             room = self._length < MAX_WAITING
         self._flusher.mark(self)
