@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, literal_column, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from chatstore.errors import InvalidInput
 from chatstore.model import Context
@@ -61,19 +61,41 @@ def contexts(
     after: str | None,
     limit: int,
 ) -> list[Context]:
-    """The contexts that carry all these keys and tags, in the order they were created, after the context `after`."""
+    """The contexts that carry all these keys and tags, in the order they were created, after the context `after`.
+
+    They are looked for among those that have the rarest of them.
+    """
     values: dict[str, object] = {"limit": limit, "after": 0}
     if after is not None:
         last = find(conn, after)
         if last is None:
             raise InvalidInput(f"after= takes the id of a context of this store, and {after!r} is none")
         values["after"] = last.id
-    for number, (name, value) in enumerate(keys.items()):
+    wanted = _rarest_first(conn, list(keys.items()))
+    for number, (name, value) in enumerate(wanted):
         values |= {f"key_{number}": name, f"value_{number}": value}
     for number, (kind, name) in enumerate(tags):
         values |= {f"kind_{number}": kind, f"name_{number}": name}
     rows = _contexts(len(keys), len(tags)).all(conn, **values)
     return [to_context(row, cursors(row[0])) for row in rows]
+
+
+_ENOUGH = 1_000
+_HAVE_KEY = Prepared(
+    select(func.count()).select_from(
+        select(context_keys.c.history_id)
+        .where(context_keys.c.name == bindparam("name"), context_keys.c.value == bindparam("value"))
+        .limit(_ENOUGH)
+        .subquery()
+    )
+)
+
+
+def _rarest_first(conn: Connection, keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Context keys by how many contexts have them, as far as that is worth counting."""
+    if len(keys) < 2:
+        return keys
+    return sorted(keys, key=lambda key: (_HAVE_KEY.first(conn, name=key[0], value=key[1]) or (0,))[0])
 
 
 @lru_cache(maxsize=64)
