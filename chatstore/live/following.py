@@ -117,11 +117,6 @@ class Following(ABC, Generic[W, O, P]):
         self._started = True
         self._last_change = time.monotonic()
 
-    def _given(self) -> None:
-        """Keeps the time for the caller's timeout."""
-        if self._wanted.timeout is not None:
-            self._last_change = time.monotonic()
-
     def _patience(self) -> float | None:
         """Seconds left of the caller's timeout, if there is one; not above zero when it is over, and then this has
         ended."""
@@ -151,7 +146,8 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
     def __next__(self) -> Change:
         while not self._ended:
             if (change := self._tail.take()) is not None:
-                self._given()
+                if self._wanted.timeout is not None:
+                    self._last_change = time.monotonic()
                 return change
             try:
                 if self._tail.over:
@@ -220,7 +216,8 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
                 await self._begin()
             while not self._ended:
                 if (change := self._tail.take()) is not None:
-                    self._given()
+                    if self._wanted.timeout is not None:
+                        self._last_change = time.monotonic()
                     return change
                 try:
                     if self._tail.over:

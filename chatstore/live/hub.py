@@ -112,7 +112,8 @@ class Hub:
         if waiter.loop is None:  # an event loop does not run on in a forked child
             self._owner.check()
         with self._lock:
-            self._check()
+            if self._closed:
+                raise _closed()
             channel = view.channel
             if channel.failure is not None:
                 raise channel.failure
@@ -159,7 +160,7 @@ class Hub:
 
     def _check(self) -> None:
         if self._closed:
-            raise StoreClosed("the store was closed under the subscription; open it again to go on")
+            raise _closed()
 
     def _nudge(self) -> None:
         if self._waker is not None:
@@ -311,6 +312,10 @@ class Hub:
                 with self._lock:
                     batch = group.view.behind(group.position)
             _wake_all(group.waiters, batch)
+
+
+def _closed() -> StoreClosed:
+    return StoreClosed("the store was closed under the subscription; open it again to go on")
 
 
 def _moved_on(channel: Channel, before: int | None) -> list[Woken]:

@@ -17,7 +17,8 @@ _log = logging.getLogger(__name__)
 # It gathers events in steps: the defaults (50 ms, 1.6 s) are made for editors.
 _STEP, _DEBOUNCE = 5, 10
 _SELF_TEST_SECONDS = 0.5
-_CONFIRM_PAUSE, _CONFIRM_TIMES = 0.001, 5
+_CONFIRM_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
+"""Seconds between looks for the commit that an event comes before: by the time of a sync to disk, at most."""
 
 
 class FilesWaker:
@@ -41,10 +42,11 @@ class FilesWaker:
         if not self._woken.wait(timeout):
             return False
         self._woken.clear()
-        for _ in range(_CONFIRM_TIMES):
+        for pause in _CONFIRM_PAUSES:
             if moved():
                 return True
-            time.sleep(_CONFIRM_PAUSE)
+            if self._woken.wait(pause):
+                break
         return False
 
     def nudge(self) -> None:

@@ -1,0 +1,274 @@
+"""What following costs, counted: what is done once for all subscriptions, and what is not done at all."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatstore import AsyncChatStore, Change, ChatStore, StorageError, Subscription
+from chatstore.kinds import Selection
+from chatstore.live.channel import Channel
+from chatstore.live.follower import FEW, Follower
+from chatstore.live.hub import TURNS, Hub
+from chatstore.live.wakers.inotify import InotifyWaker
+from chatstore.operations.log import LogPage
+
+MANY = 300
+
+
+def hub_of(store: ChatStore | AsyncChatStore) -> Hub:
+    assert store._core is not None
+    return store._core.hub
+
+
+def waiting(hub: Hub) -> int:
+    """How many wait to be woken for their channel."""
+    with hub._lock:
+        views = [view for channel in hub._channels.values() for view in channel.waiting]
+        return sum(len(waiters) for view in views for waiters in view._waiting.values())
+
+
+async def reached(state: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not state():
+            await asyncio.sleep(0.001)
+
+
+@contextmanager
+def calls(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[list[Any]]:
+    """What a method of the running loop returned, each time it was called."""
+    loop, given = asyncio.get_running_loop(), []
+    original = getattr(loop, name)
+
+    def spy(*values: Any, **named: Any) -> Any:
+        given.append(original(*values, **named))
+        return given[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, name, spy)
+        yield given
+
+
+@pytest.mark.parametrize("filters", [[{}], [{}, {"kind": "transcript"}, {"roles": ["user"]}]])
+async def test_a_change_is_built_once_and_wakes_a_loop_once_whatever_the_number_of_subscriptions(
+    path: Path, monkeypatch: pytest.MonkeyPatch, filters: list[dict[str, Any]]
+) -> None:
+    async with AsyncChatStore(path) as store:
+        history = store.history("c")
+        await history.append_user_message("first")
+        given: list[Change] = []
+
+        async def follow(number: int) -> None:
+            async for change in history.subscribe(after="now", **filters[number % len(filters)]):
+                given.append(change)
+
+        tasks = [asyncio.ensure_future(follow(number)) for number in range(MANY)]
+        await reached(lambda: waiting(hub_of(store)) == MANY)
+        with ChatStore(path) as sync_store, calls(monkeypatch, "call_soon_threadsafe") as wake_ups:
+            appending = threading.Thread(target=sync_store.history("c").append_user_message, args=("second",))
+            appending.start()
+            await reached(lambda: len(given) == MANY)
+            appending.join()
+            assert len(wake_ups) == 1
+        assert len({id(change) for change in given}) == 1
+        with ChatStore(path) as sync_store, calls(monkeypatch, "call_soon_threadsafe") as wake_ups:
+            sync_store.history("c").append_user_message("third")  # on the loop's own thread
+            await reached(lambda: len(given) == 2 * MANY)
+            assert wake_ups == []
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_who_waits_on_a_loop_holds_a_timer_only_for_a_timeout_of_its_own(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncChatStore(path) as store:
+        history = store.history("c")
+        await history.append_user_message("first")
+        subscriptions = [history.subscribe(after="now", timeout=60 if number % 3 == 0 else None) for number in range(9)]
+        for subscription in subscriptions:
+            await subscription.__aenter__()
+        with calls(monkeypatch, "call_later") as timers:
+            tasks = [asyncio.ensure_future(anext(subscription)) for subscription in subscriptions]
+            while waiting(hub_of(store)) < len(tasks):
+                await asyncio.sleep(0)
+            assert sum(not timer.cancelled() for timer in timers) == 3
+        await history.append_user_message("second")
+        assert len({(await task).cursor for task in tasks}) == 1
+
+
+async def test_everyone_who_waits_is_made_to_look_again_within_so_many_turns(path: Path) -> None:
+    async with AsyncChatStore(path) as store:
+        hub = hub_of(store)
+        count = TURNS + 10
+        tasks = [asyncio.ensure_future(anext(store.history(f"c{number}").subscribe())) for number in range(count)]
+        await reached(lambda: waiting(hub) == count)
+        with hub._lock:
+            turns = hub._take_turns()
+            woken = [[waiter for group in next(turns) for waiter in group.waiters] for _ in range(TURNS)]
+        assert len({id(waiter) for turn in woken for waiter in turn}) == sum(map(len, woken)) == count
+        assert max(map(len, woken)) == 2
+        for waiter in [waiter for turn in woken for waiter in turn]:
+            waiter.wake()
+        await reached(lambda: waiting(hub) == count)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(("error", "expected"), [(SystemExit(), StorageError), (RuntimeError(), RuntimeError)])
+def test_nobody_waits_for_a_thread_that_is_gone(
+    path: Path, error: BaseException, expected: type[BaseException]
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    with ChatStore(path) as store:
+        hub_of(store)._look_after = fail
+        raised: list[BaseException] = []
+
+        def follow(subscription: Subscription) -> None:
+            try:
+                next(subscription)
+            except BaseException as caught:
+                raised.append(caught)
+
+        thread = threading.Thread(target=follow, args=(store.history("c").subscribe(),), daemon=True)
+        thread.start()
+        thread.join(20)
+        assert [type(caught) for caught in raised] == [expected]
+
+
+class Kept:
+    """Channels that are kept up to date, and what each statement of the database was."""
+
+    def __init__(self, names: list[str], head: int) -> None:
+        self.kept = {name: Channel(name) for name in names}
+        self.statements: list[str] = []
+        self.added: list[tuple[str, int]] = []
+        for channel in self.kept.values():
+            channel.start(head)
+
+    def count(self) -> int:
+        return len(self.kept)
+
+    def channels(self) -> list[Channel]:
+        return [*self.kept.values()]
+
+    def channel(self, context_id: str) -> Channel | None:
+        return self.kept.get(context_id)
+
+    def stale(self) -> list[Channel]:
+        return []
+
+    def add(self, channel: Channel, page: LogPage) -> None:
+        channel.fill(page.entries, page.position)
+        self.added.append((channel.context_id, len(self.statements)))
+
+    def tell(self) -> None:
+        pass
+
+    def look(self, follower: Follower) -> bool:
+        self.statements.clear()
+        self.added.clear()
+        return follower.look()
+
+
+@contextmanager
+def following(store: ChatStore, names: list[str], head: int) -> Iterator[tuple[Kept, Follower]]:
+    core = store._open()
+    kept = Kept(names, head)
+    with core.database.readers.connect() as conn:
+        follower = Follower(core.database, conn, core.cursors, kept)
+        connection: Any = conn.connection.dbapi_connection
+        connection.set_trace_callback(kept.statements.append)
+        yield kept, follower
+        connection.set_trace_callback(None)
+
+
+def test_a_commit_of_another_process_is_handed_over_after_one_statement(path: Path) -> None:
+    with ChatStore(path) as store:
+        store.history("a").append_user_message("first")
+        with following(store, ["a"], 1) as (kept, follower):
+            assert not kept.look(follower)
+            assert len(kept.statements) == 2
+            store.history("a").append_user_message("second")
+            assert kept.look(follower)
+            assert kept.added == [("a", 1)]
+            assert len(kept.statements) == 3  # with the version, and what came until that was looked at
+            store.history("other").append_user_message("x")
+            assert kept.look(follower)
+            assert kept.added == []
+
+
+def test_of_many_contexts_only_those_are_read_that_were_written_to(path: Path) -> None:
+    names = [f"c{number}" for number in range(10 * FEW)]
+    with ChatStore(path) as store:
+        for name in names:
+            store.history(name).append_user_message("first")
+        with following(store, names, 1) as (kept, follower):
+            store.history("c0").append_user_message("second")
+            assert kept.look(follower)  # the first time it looks at them all
+            assert not kept.look(follower)
+            assert len(kept.statements) == 1
+            for name in ("c3", "c5", "c3", "nobody's"):
+                store.history(name).append_user_message("third")
+            assert kept.look(follower)
+            assert sorted(name for name, _ in kept.added) == ["c3", "c5"]
+            assert len(kept.statements) == 4  # the version, what moved, and a page for each
+
+
+def test_what_this_process_committed_itself_is_not_read_again(path: Path) -> None:
+    names = [f"c{number}" for number in range(10 * FEW)]
+    with ChatStore(path) as store, following(store, names, 0) as (kept, follower):
+        store.history("c0").append_user_message("first")
+        kept.look(follower)
+        store.history("c1").append_user_message("first")
+        kept.kept["c1"].head = 1  # as a hand-over leaves it
+        assert kept.look(follower)
+        assert (kept.added, len(kept.statements)) == ([], 2)
+
+
+def test_a_commit_that_is_long_in_coming_after_its_event_is_waited_for(tmp_path: Path) -> None:
+    wal = tmp_path / "chat.db-wal"
+    wal.write_bytes(b"")
+    try:
+        waker = InotifyWaker(wal)
+    except (OSError, AttributeError):
+        pytest.skip("no inotify here")
+    answers = iter([False] * 60 + [True])
+    try:
+        wal.write_bytes(b"x")
+        assert waker.wait(60, lambda: next(answers))
+        waker.nudge()
+        assert not waker.wait(60, lambda: False)
+    finally:
+        waker.close()
+
+
+def test_subscriptions_with_one_selection_share_what_follows_a_position(path: Path) -> None:
+    with ChatStore(path) as store:
+        history = store.history("c")
+        history.append_user_message("first")
+        hub = hub_of(store)
+        first, second = hub.join("c", Selection()), hub.join("c", Selection())
+        other = hub.join("c", Selection(roles=frozenset({"user"})))
+        assert first is second
+        assert first.channel is other.channel
+        with hub._lock:
+            first.channel.start(1)
+        history.append_user_message("second")
+        batch = first.behind(1)
+        assert batch is not None
+        assert second.behind(1) is batch
+        selected = other.behind(1)
+        assert selected is not None
+        assert selected.ready[0][1] is batch.ready[0][1]
