@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,8 @@ def _bars(axis: Any, benchmark: Mapping[str, Any], label: str, statistic: str, s
     axis.barh(names, values, color=[OURS if name.startswith("chatstore") else OTHERS for name in names])
     if statistic == "p50":
         axis.errorbar(values, names, xerr=[[0] * len(names), reach], fmt="none", ecolor="#555555", elinewidth=1)
-    axis.set_xscale("log") if _far_apart(values) else axis.set_xlim(left=0)
+    far_apart = max(values) > 20 * min(values)  # the smallest would not be seen beside the largest
+    axis.set_xscale("log") if far_apart else axis.set_xlim(left=0)
     axis.set_title(benchmark["title"], fontsize=9, loc="left")
-    axis.set_xlabel(label, fontsize=8)
+    axis.set_xlabel(f"{label} (logarithmic)" if far_apart else label, fontsize=8)
     axis.tick_params(labelsize=8)
-
-
-def _far_apart(values: Iterable[float]) -> bool:
-    """Whether the smallest would not be seen beside the largest."""
-    found = list(values)
-    return max(found) > 20 * min(found)

@@ -80,7 +80,7 @@ def contexts(
     return [to_context(row, cursors(row[0])) for row in rows]
 
 
-_ENOUGH = 1_000
+_ENOUGH = 100
 _HAVE_KEY = Prepared(
     select(func.count()).select_from(
         select(context_keys.c.history_id)
