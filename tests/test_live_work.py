@@ -6,18 +6,22 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatstore import AsyncChatStore, Change, ChatStore, StorageError, Subscription
+from chatstore.cursor import CursorFactory
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
 from chatstore.live.follower import FEW, Follower
 from chatstore.live.hub import TURNS, Hub
 from chatstore.live.wakers.inotify import InotifyWaker
 from chatstore.operations.log import LogPage
+from chatstore.operations.rows import to_entry
+from chatstore.schema import BLOCK_ADDED
 
 MANY = 300
 
@@ -77,8 +81,10 @@ async def test_a_change_is_built_once_and_wakes_a_loop_once_whatever_the_number_
             appending.join()
             assert len(wake_ups) == 1
         assert len({id(change) for change in given}) == 1
-        with ChatStore(path) as sync_store, calls(monkeypatch, "call_soon_threadsafe") as wake_ups:
-            sync_store.history("c").append_user_message("third")  # on the loop's own thread
+        last = (await history.get_messages())[-1]
+        entry = partial(to_entry, BLOCK_ADDED, 3, last, CursorFactory(store.identity, "c"))
+        with calls(monkeypatch, "call_soon_threadsafe") as wake_ups:
+            hub_of(store).announce({"c": [entry]})  # as a commit on the loop's own thread does
             await reached(lambda: len(given) == 2 * MANY)
             assert wake_ups == []
         for task in tasks:
@@ -145,6 +151,9 @@ def test_nobody_waits_for_a_thread_that_is_gone(
         thread.start()
         thread.join(20)
         assert [type(caught) for caught in raised] == [expected]
+        for ending in threading.enumerate():
+            if ending.name == "chatstore-hub":
+                ending.join(20)
 
 
 class Kept:

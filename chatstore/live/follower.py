@@ -54,24 +54,22 @@ class Follower:
         self._followed = followed
         self._version = database.version(conn)
         self._position: int | None = None  # up to where the store's log was looked through, if it was
+        self._foreign = True  # whether the last commit was another process's
 
     def look(self) -> bool:
         """Reads what is new. Whether anybody has committed since the last look.
 
         The version is looked at before what it stands for is read. But few channels are read at first, for that is
-        the shortest way from a commit to who waits for it.
+        the shortest way from a commit to who waits for it; not while it is this process that commits.
         """
         few = self._followed.count() <= FEW
-        found = few and self._read_all()
+        found = few and self._foreign and self._read_all()
         version = self._database.version(self._conn)
         if version == self._version:
             return self._read_each(self._followed.stale()) or found
         self._version = version
         self._followed.tell()
-        if few:
-            self._read_all()
-        else:
-            self._read_moved()
+        self._foreign = (self._read_all() if few else self._read_moved()) or found
         return True
 
     def _read_all(self) -> bool:
@@ -79,17 +77,14 @@ class Follower:
         self._followed.stale()
         return self._read_each(self._followed.channels())
 
-    def _read_moved(self) -> None:
+    def _read_moved(self) -> bool:
         if self._position is None:
             self._position = log.newest(self._conn)
-            self._read_each(self._followed.channels())
-            return
+            return self._read_each(self._followed.channels())
         moved, self._position = log.moved(self._conn, self._position)
-        self._read_each(self._followed.stale())
-        for context_id, head in moved.items():
-            channel = self._followed.channel(context_id)
-            if channel is not None and (channel.head or 0) < head:
-                self._read(channel)
+        found = [(self._followed.channel(context_id), head) for context_id, head in moved.items()]
+        behind = {channel for channel, head in found if channel is not None and (channel.head or 0) < head}
+        return self._read_each(behind.union(self._followed.stale()))
 
     def _read_each(self, channels: Iterable[Channel]) -> bool:
         found = [self._read(channel) for channel in channels]

@@ -117,6 +117,10 @@ class Following(ABC, Generic[W, O, P]):
         self._started = True
         self._last_change = time.monotonic()
 
+    def _is_over(self) -> bool:
+        """Whether nothing will follow what was ready."""
+        return self._tail.over or (self._caught_up and not self._wanted.follow)
+
     def _patience(self) -> float | None:
         """Seconds left of the caller's timeout, if there is one; not above zero when it is over, and then this has
         ended."""
@@ -150,12 +154,10 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
                     self._last_change = time.monotonic()
                 return change
             try:
-                if self._tail.over:
+                if self._is_over():
                     break
                 if not self._caught_up:
                     self._feed(self._source.page(self._wanted, self._place(), self._pages.limit))
-                elif not self._wanted.follow:
-                    break
                 elif not self._look(self):
                     self._wait()
             except StoreClosed:
@@ -220,17 +222,18 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
                         self._last_change = time.monotonic()
                     return change
                 try:
-                    if self._tail.over:
+                    if self._is_over():
                         break
                     if not self._caught_up:
                         self._feed(await self._source.page(self._wanted, self._place(), self._pages.limit))
-                    elif not self._wanted.follow:
-                        break
                     elif not self._look(self):
-                        await self._wait()
+                        await self._until_woken()
                 except StoreClosed:
                     if not self._ended:
                         raise
+        except BaseException:  # cancelled: nobody waits any more, and the hub must not keep it alive
+            self._forget(self)
+            raise
         finally:
             self._iterating = False
         await self.close()
@@ -245,21 +248,17 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
             self.loop = loop
             self._begin_with(opened)
 
-    async def _wait(self) -> None:
+    def _until_woken(self) -> asyncio.Future[None]:
+        """Made after the hub was asked: on this loop nobody can have called `wake` in between."""
         assert self.loop is not None
+        self._woken = woken = self.loop.create_future()
         patience = self._patience()
         if self._ended:
-            return
-        self._woken = self.loop.create_future()  # only now: on this loop nobody can have called `wake` in between
-        timer = None if patience is None else self.loop.call_later(patience, self.wake)
-        try:
-            await self._woken
-        except BaseException:  # cancelled: nobody waits any more, and the hub must not keep it alive
-            self._forget(self)
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
+            woken.set_result(None)
+        elif patience is not None:
+            timer = self.loop.call_later(patience, self.wake)
+            woken.add_done_callback(lambda _: timer.cancel())
+        return woken
 
     def wake(self, batch: Batch | None = None) -> None:
         """Makes a waiting iteration go on; the hub calls it, on the event loop."""
