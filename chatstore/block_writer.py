@@ -13,12 +13,12 @@ from typing import Any, Protocol, Self, TypeVar
 from weakref import finalize
 
 from chatstore import growing_requests
-from chatstore.errors import BlockEnded, ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
+from chatstore.errors import ChatStoreError, RunCancelled, StorageError, UsageError
 from chatstore.model import Block, JsonValue
 from chatstore.operations import growing
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import Transaction
-from chatstore.writing.growing import Growing
+from chatstore.writing.growing import ENDED, Growing
 from chatstore.writing.pending import size_of
 from chatstore.writing.waiting import wait, wait_async
 
@@ -214,7 +214,7 @@ def _end_of(written: Growing, ending: Ending) -> Callable[[Transaction], Block]:
         context=written.context,
         index=written.block.index,
         rest=written.rest(),
-        ending=ending,
+        ending=growing_requests.ruled(ending, written.context),
     )
 
 
@@ -229,7 +229,7 @@ def _end_later(written: Growing, refused: ChatStoreError, ending: Ending) -> boo
     """Leaves an end that the database refused to the flusher; whether it did, or the block has ended already."""
     if isinstance(refused, StorageError):
         written.finish_later(_end_of(written, ending))
-    return isinstance(refused, (StorageError, BlockEnded, RunOver))
+    return isinstance(refused, (StorageError, *ENDED))
 
 
 def _cancel_opened(opening: asyncio.Future[Growing]) -> None:

@@ -152,6 +152,16 @@ class Run(Model):
     ended_at: datetime | None
 
 
+class Retain(Model):
+    """What a store keeps of each history: its newest `blocks`, and those of the last so many `days`; None keeps all.
+
+    Open blocks, and all that follows them, are kept in any case.
+    """
+
+    blocks: int | None = Field(default=None, ge=0)
+    days: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
 class Context(Model):
     """A history as a list of contexts shows it.
 

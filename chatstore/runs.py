@@ -19,13 +19,13 @@ from weakref import finalize
 from chatstore import checks, growing_requests, requests
 from chatstore.core import Core
 from chatstore.cursor import Cursor
-from chatstore.errors import BlockEnded, ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
+from chatstore.errors import ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
 from chatstore.ids import id_text, new_id, now
 from chatstore.model import JsonValue, Run
 from chatstore.operations import running
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import ContextRef, Transaction
-from chatstore.writing.growing import Flusher, Growing
+from chatstore.writing.growing import ENDED, Flusher, Growing
 from chatstore.writing.waiting import wait, wait_async
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class _Scope:
         """The write that ends the run, with the text that its blocks, stopped by now, still hold."""
         rests: dict[int, str] = {}
         for block in blocks:
-            with suppress(BlockEnded, RunOver):
+            with suppress(*ENDED):
                 rests[block.block.index] = block.rest()
         return self._write(replace(ending, rests=rests))
 
@@ -122,7 +122,8 @@ class _Scope:
         if isinstance(error, _STOPPED):
             return RunEnding("cancelled", usage=self._usage)
         trace = "".join(traceback.format_exception(error))
-        return RunEnding("failed", growing_requests.error_json(error), growing_requests.printable(trace), self._usage)
+        found = growing_requests.error_json(error, self._context)
+        return RunEnding("failed", found, growing_requests.trace_text(trace, self._context), self._usage)
 
 
 class RunScope(_Scope):

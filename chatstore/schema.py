@@ -43,6 +43,7 @@ BLOCK_UPDATED: Final = 3
 BLOCK_CLOSED: Final = 4
 RUN_STARTED: Final = 5
 RUN_ENDED: Final = 6
+HISTORY_ERASED: Final = 7
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER is SQLite's row id
@@ -55,6 +56,8 @@ store_info = Table(
     sqlite_with_rowid=False,
 )
 
+# `first` and `first_index`: what retention has removed, of the log and of the blocks, ends there. `erased`: 1 while the
+# rows of an erased context are removed, 2 once they are; its name is a digest then.
 histories = Table(
     "histories",
     metadata,
@@ -65,9 +68,15 @@ histories = Table(
     Column("head", BigInteger, nullable=False),
     Column("count", BigInteger, nullable=False),
     Column("last_user", BigInteger),
+    Column("first", BigInteger, nullable=False, server_default="0"),
+    Column("first_index", BigInteger, nullable=False, server_default="0"),
+    Column("erased", SmallInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
+
+being_erased: ColumnClause[bool] = literal_column("histories.erased = 1")
+Index("histories_erased", histories.c.id, sqlite_where=text("erased = 1"))
 
 context_keys = Table(
     "context_keys",
@@ -142,6 +151,7 @@ Index("blocks_lease", blocks.c.lease_id, sqlite_where=_bare(is_open))
 Index("blocks_pieces", blocks.c.updated_at, sqlite_where=_bare(has_pieces))
 
 # `text` is the piece that was appended, at `offset` characters; of a run's start and end it is the run's id.
+# `checksum`: see `operations.checksums`.
 changes = Table(
     "changes",
     metadata,
@@ -152,6 +162,7 @@ changes = Table(
     Column("block_index", BigInteger),
     Column("offset", BigInteger),
     Column("text", Text),
+    Column("checksum", BigInteger, nullable=False),
 )
 Index("changes_sequence", changes.c.history_id, changes.c.sequence, unique=True)
 

@@ -17,19 +17,24 @@ from chatstore import core, growing_requests, requests
 from chatstore.block_writer import BlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
-from chatstore.databases import Location
+from chatstore.databases import Location, backup, inspecting
+from chatstore.databases.backup import BackupReport, Progress
 from chatstore.errors import ChatStoreError, InvalidInput, StoreClosed
 from chatstore.history import History
+from chatstore.limits import DEFAULT, Limits
 from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
 from chatstore.live.subscription import Subscription
-from chatstore.model import Context, Part, Tag
+from chatstore.model import Context, Part, Retain, Tag
 from chatstore.operations import histories, log, reading
+from chatstore.operations.checking import CheckReport
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
+from chatstore.redaction import Redact
 from chatstore.requests import AppendOptions, BlockFilters
 from chatstore.runs import RunHandle, RunScope
 from chatstore.writing.committer import Durability
+from chatstore.writing.drafts import rules
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,6 +51,13 @@ class ChatStore:
     all but the text of blocks still open, so nothing that was finished; "full" syncs that too. The death of a process
     takes nothing that was acknowledged, whichever it is.
 
+    `retain`: what is kept of each history. What is older is removed little by little, beside the writes of this
+    process, or at once by `prune()`; cursors from before raise CursorExpired.
+
+    `redact`: a function that is given every text before it is stored, and returns it without secrets, such as
+    `redact_secrets`; of an open block it gets whole words, or with a Redactor whatever may be one secret. `limits`:
+    how large what is written may be.
+
     Close it, or use it as a context manager. Raises an OpenError, and leaves the file as it was, when there is
     something else at the path or a store of another format.
     """
@@ -59,8 +71,13 @@ class ChatStore:
         wake: str = "auto",
         lease: float = 30.0,
         durability: Durability = "message",
+        retain: Retain | None = None,
+        redact: Redact | None = None,
+        limits: Limits = DEFAULT,
     ) -> None:
-        self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake, lease, durability))
+        self._rules = rules(limits, redact)
+        options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits)
+        self._core: Core | None = core.acquire(location, options)
         self._path = self._core.path
         self._subscriptions: WeakSet[Subscription | StoreSubscription] = WeakSet()
         self._writing: WeakSet[BlockWriter | RunScope] = WeakSet()
@@ -81,7 +98,7 @@ class ChatStore:
 
     def history(self, context: str | Mapping[str, str]) -> History:
         """The history of a context, named by its id or by context keys, which are matched exactly and as a whole."""
-        return History(self, requests.context(context))
+        return History(self, requests.context(context, self._rules))
 
     def contexts(
         self,
@@ -131,6 +148,10 @@ class ChatStore:
         handle._start(agent, prompt)
         return handle
 
+    def prune(self) -> int:
+        """Removes what the store is not told to retain (see `retain=`), everywhere and now; how many blocks."""
+        return self._open().prune()
+
     def compact(self, *, older_than: float = 0.0) -> int:
         """Removes the pieces that blocks grew by, of blocks that ended more than so many seconds ago; how many.
 
@@ -167,6 +188,23 @@ class ChatStore:
         digest = requests.digest(part)
         return self._read(lambda conn: reading.blob(conn, digest))
 
+    def backup(self, path: Location, *, overwrite: bool = False, progress: Progress | None = None) -> BackupReport:
+        """Copies the store to `path` as it is at one moment, while others go on writing; what the copy holds.
+
+        It holds all that was acknowledged before the call. It is a store with an identity of its own, so that cursors
+        of this one are refused there. The file is whole and synced to the disk when it appears at `path`, with mode
+        0600; one that is there already is an InvalidInput, unless `overwrite`. `progress(done, total)` is told bytes.
+        """
+        return backup.backup(self._open().database, path, overwrite=overwrite, progress=progress)
+
+    def check(self, *, progress: Progress | None = None) -> CheckReport:
+        """Compares all that is stored with the log and its checksums, and says what is damaged, block by block.
+
+        Others may go on writing: it reads in short pages. `progress(done, total)` is told blocks. Every problem found
+        is in the report, and nothing is changed; `chatstore check --repair` changes it.
+        """
+        return inspecting.check(self._open().database, progress)
+
     def close(self) -> None:
         """Ends the store's subscriptions and closes it. Idempotent."""
         for unfinished in self._unfinished():
@@ -195,6 +233,7 @@ class ChatStore:
 
     def _following(self, subscription: S) -> S:
         with self._following_lock:
+            requests.check_subscribers(self._subscriptions, self._rules)
             self._subscriptions.add(subscription)
         return subscription
 

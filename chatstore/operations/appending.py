@@ -58,9 +58,15 @@ class Append:
     expect: str | None = None
 
     @property
-    def characters(self) -> int:
-        """The text and the bytes of its blocks, together."""
-        return sum(len(new.text) + sum(len(content) for _, content in new.blobs) for new in self.blocks)
+    def size(self) -> int:
+        """How much there is to write, in small blocks of about as much work."""
+        rows = sum(1 + len(new.tag_names) + len(new.blobs) for new in self.blocks)
+        return rows + sum(map(_characters, self.blocks)) // 10_000
+
+
+def _characters(new: NewBlock) -> int:
+    texts = (new.text, new.data, new.parts, new.tags, new.usage)
+    return sum(len(text) for text in texts if text) + sum(len(content) for _, content in new.blobs)
 
 
 _KEY = Prepared(
@@ -89,6 +95,19 @@ def append(transaction: Transaction, wanted: Append) -> list[Block]:
 
     Raises KeyConflict, Conflict or BlockNotFound before anything is written.
     """
+    stored = check(transaction, wanted)
+    if stored is not None:
+        return stored
+    history = transaction.history(wanted.context.context_id)
+    for run_id in {block.run_id for block in wanted.blocks if block.run_id is not None}:
+        over.check_running(transaction, history, run_id)
+    if not wanted.blocks:
+        return []
+    return _store(transaction, transaction.open_history(wanted.context), wanted)
+
+
+def check(transaction: Transaction, wanted: Append) -> list[Block] | None:
+    """Refuses an append that cannot be made; the blocks, if its key stored them before."""
     history = transaction.history(wanted.context.context_id)
     if history is not None and wanted.key is not None:
         stored = _stored_before(transaction, history, wanted)
@@ -97,11 +116,7 @@ def append(transaction: Transaction, wanted: Append) -> list[Block]:
     if wanted.expect is not None:
         _check_expected(transaction, history, wanted)
     _check_parents(transaction, history, wanted.blocks)
-    for run_id in {block.run_id for block in wanted.blocks if block.run_id is not None}:
-        over.check_running(transaction, history, run_id)
-    if not wanted.blocks:
-        return []
-    return _store(transaction, transaction.open_history(wanted.context), wanted)
+    return None
 
 
 def _stored_before(transaction: Transaction, history: History, wanted: Append) -> list[Block] | None:
@@ -154,7 +169,7 @@ def _store(transaction: Transaction, history: History, wanted: Append) -> list[B
             history.last_user = history.count
         block = transaction.block(row, wanted.context.context_id)
         transaction.add_block(row)
-        transaction.log(history, BLOCK_ADDED, block)
+        transaction.log(history, BLOCK_ADDED, row, block)
         _store_beside(transaction, history, new)
         history.count += 1
         stored.append(block)

@@ -19,8 +19,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from chatstore.cursor import Cursor
-from chatstore.errors import BlobNotFound, BlockNotFound, InvalidCursor
+from chatstore.cursor import Cursor, CursorFactory
+from chatstore.errors import BlobNotFound, BlockNotFound, CursorExpired, InvalidCursor
 from chatstore.ids import id_bytes, index_of
 from chatstore.kinds import PROMPT, Selection
 from chatstore.model import Block
@@ -61,6 +61,7 @@ def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Sel
         check_within(sequence, 0 if history is None else history.head)
     if history is None:
         return []
+    check_kept(wanted.after, history.first, cursors(context_id))
     bounds: dict[str, object] = {}
     if wanted.since_last_user_message and history.last_user is not None:
         bounds["first"] = history.last_user + 1
@@ -129,6 +130,16 @@ def check_within(sequence: int | None, head: int) -> None:
         )
 
 
+def check_kept(sequence: int | None, first: int, cursors: CursorFactory) -> None:
+    """Refuses a cursor whose changes were removed by retention. Raises CursorExpired, with where to go on."""
+    if sequence is not None and sequence < first:
+        raise CursorExpired(
+            f"{first - sequence} changes behind the cursor were removed, as the store retains no more;"
+            " go on from the error's `start`, or read the history again",
+            start=cursors.at(first),
+        )
+
+
 @lru_cache(maxsize=512)
 def _count(selection: Shape) -> Prepared:
     counts = (
@@ -142,21 +153,22 @@ def count(conn: Connection, context_id: str, cursors: Cursors, selection: Select
     """How many blocks are selected."""
     history = histories.find(conn, context_id)
     if history is None or selection == Selection():
-        return 0 if history is None else history.count
+        return 0 if history is None else history.count - history.first_index
     row = _count(shape(selection)).first(conn, history_id=history.id, **values(selection))
     assert row is not None
     return int(row[0])
 
 
-def head(conn: Connection, context_id: str) -> int:
-    """The number of the last change; 0 before the first."""
-    history = histories.find(conn, context_id)
-    return 0 if history is None else history.head
+def bounds(conn: Connection, context_id: str) -> tuple[int, int]:
+    """The numbers of the last change that is not there any more, and of the last; 0 before the first."""
+    history = histories.find_or_tombstone(conn, context_id)
+    return (0, 0) if history is None else (history.first, history.head)
 
 
 def head_cursor(conn: Connection, context_id: str, cursors: Cursors) -> Cursor:
     """The cursor of the last change."""
-    return cursors(context_id).at(head(conn, context_id))
+    history = histories.find(conn, context_id)
+    return cursors(context_id).at(0 if history is None else history.head)
 
 
 _BLOCK = Prepared(

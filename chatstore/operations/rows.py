@@ -6,7 +6,16 @@ import json
 from collections.abc import Callable
 from typing import TypeAlias
 
-from chatstore.changes import BlockAdded, BlockClosed, BlockUpdated, Entry, RunEnded, RunStarted, TextAppended
+from chatstore.changes import (
+    BlockAdded,
+    BlockClosed,
+    BlockUpdated,
+    Entry,
+    HistoryErased,
+    RunEnded,
+    RunStarted,
+    TextAppended,
+)
 from chatstore.cursor import CursorFactory
 from chatstore.ids import id_text, to_datetime
 from chatstore.model import Block, Context, Part, Run, RunError, Tag
@@ -92,6 +101,11 @@ def to_run_entry(type: int, sequence: int, run: Run, cursors: CursorFactory) -> 
     kind = RunStarted if type == RUN_STARTED else RunEnded
     change = kind.made(context_id=run.context_id, cursor=cursors.at(sequence), run=run)
     return Entry(sequence, change, None)
+
+
+def to_erased_entry(sequence: int, context_id: str, cursors: CursorFactory) -> Entry:
+    """The end of a history that was erased."""
+    return Entry(sequence, HistoryErased.made(context_id=context_id, cursor=cursors.at(sequence)), None)
 
 
 def to_run(row: Row, context_id: str) -> Run:

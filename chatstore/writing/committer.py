@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 from weakref import WeakSet
 
-from chatstore.databases.sqlite import CHECKPOINT_AFTER, SqliteDatabase
+from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.errors import StoreClosed
 from chatstore.operations.histories import History
 from chatstore.operations.rows import Cursors
@@ -54,7 +54,6 @@ class Committer:
         self._durability = durability
         self._conn = database.writer()
         self._known: dict[str, History | None] = {}
-        self._pages = 0
         self._coming: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self._waiting: deque[Pending[Any]] = deque()
         self._lead = threading.Lock()
@@ -111,6 +110,14 @@ class Committer:
             pending.withdrawn = True
             raise
 
+    def scrub(self) -> None:
+        """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long."""
+        with self._lead:
+            try:
+                self._database.scrub(self._conn)
+            except Exception as error:
+                raise self._database.translate(error) from error
+
     def close(self) -> None:
         """Commits what waits, then takes no more."""
         with self._lead:
@@ -141,7 +148,7 @@ class Committer:
                 self._commit_waiting(patient=False)
             finally:
                 self._lead.release()
-        if self._waiting or self._pages > CHECKPOINT_AFTER:
+        if self._waiting or self._database.wants_checkpoint():
             self._call_thread()
 
     def _call_thread(self) -> None:
@@ -211,11 +218,14 @@ class Committer:
         return True
 
     def _conclude(self, transaction: Transaction) -> None:
-        self._pages += transaction.pages
-        for after in transaction.after_commit:
-            after()
-        if transaction.announced:
-            self._announce(transaction.announced)
+        """Tells this process what was committed. Whatever comes of that, the callers get their answers."""
+        try:
+            for after in transaction.after_commit:
+                after()
+            if transaction.announced:
+                self._announce(transaction.announced)
+        except Exception:
+            _log.exception("what was committed could not be handed over; subscriptions find it by themselves")
 
     def _remembered(self) -> dict[str, History | None]:
         """The counters of the histories written to before, while no other process has written anything."""
@@ -225,8 +235,7 @@ class Committer:
 
     def _checkpoint(self) -> None:
         """Keeps the database's log short. Called with the lead, and never on an event loop: it waits for the disk."""
-        if self._pages > CHECKPOINT_AFTER:
-            self._pages = 0
+        if self._database.wants_checkpoint():
             try:
                 self._database.checkpoint(self._conn)
             except Exception as error:

@@ -19,9 +19,9 @@ UNKNOWN = 1_000_000
 _log = logging.getLogger(__name__)
 
 
-def size_of(characters: int, blocks: int = 1) -> int:
-    """How much a write has to do, in small blocks of about as much work."""
-    return blocks + characters // 10_000
+def size_of(characters: int) -> int:
+    """How much a write of so much text has to do, in small blocks of about as much work."""
+    return 1 + characters // 10_000
 
 
 class Pending(Generic[T]):

@@ -51,10 +51,14 @@ def _histories() -> None:
         Column("head", BigInteger, nullable=False),
         Column("count", BigInteger, nullable=False),
         Column("last_user", BigInteger),
+        Column("first", BigInteger, nullable=False, server_default="0"),
+        Column("first_index", BigInteger, nullable=False, server_default="0"),
+        Column("erased", SmallInteger),
         Column("created_at", BigInteger, nullable=False),
         Column("updated_at", BigInteger, nullable=False),
         UniqueConstraint("context_id"),
     )
+    _partial_index("histories_erased", "histories", ["id"], "erased = 1")
     op.create_table(
         "context_keys",
         Column("name", Text, nullable=False),
@@ -112,6 +116,7 @@ def _changes() -> None:
         Column("block_index", BigInteger),
         Column("offset", BigInteger),
         Column("text", Text),
+        Column("checksum", BigInteger, nullable=False),
     )
     op.create_index("changes_sequence", "changes", ["history_id", "sequence"], unique=True)
 
