@@ -84,6 +84,7 @@ class _Scope:
     def _started(self, flusher: Flusher) -> None:
         """The run is stored; from here on it is ended somehow."""
         self._flusher = flusher
+        flusher.runs[self.id] = self
         # Also for a scope that is dropped without being left.
         unfinished = partial(flusher.unfinished.append, self._write(RunEnding("interrupted")))
         self._dropped = finalize(self, unfinished)
@@ -112,8 +113,10 @@ class _Scope:
 
     def _ended(self, error: ChatStoreError | None, write: Callable[[Transaction], Run]) -> None:
         """The end was stored or refused; one that the disk refused is left to the flusher."""
-        if isinstance(error, StorageError) and self._flusher is not None:
-            self._flusher.finish_later(write)
+        if self._flusher is not None:
+            self._flusher.runs.pop(self.id, None)
+            if isinstance(error, StorageError):
+                self._flusher.finish_later(write)
         self._dropped.detach()
 
     def _ending(self, error: BaseException | None) -> RunEnding:

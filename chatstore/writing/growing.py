@@ -14,7 +14,7 @@ from collections.abc import Callable
 from copy import copy
 from functools import partial
 from typing import TypeAlias
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from chatstore.errors import BlockEnded, ContextErased, RunOver, StorageError, StoreClosed
 from chatstore.forking import Owner
@@ -189,6 +189,7 @@ class Flusher:
         self._ended = False
         self.owner = Owner()
         self.abandoned: deque[Growing] = deque()
+        self.runs: WeakValueDictionary[str, object] = WeakValueDictionary()
         self._growing: WeakSet[Growing] = WeakSet()
         self.unfinished: deque[Write[object]] = deque()
 
@@ -276,9 +277,15 @@ class Flusher:
             block.done(error)
 
     def _end_abandoned(self) -> None:
-        """Ends blocks whose writers were dropped, as interrupted: no block stays open for ever."""
-        while self.abandoned:
+        """Ends blocks whose writers were dropped, as interrupted: no block stays open for ever.
+
+        Those of a run of this process end with the run, and as it does.
+        """
+        for _ in range(len(self.abandoned)):
             block = self.abandoned.popleft()
+            if block.block.run_id in self.runs:
+                self.abandoned.append(block)
+                continue
             try:
                 rest = block.rest()
             except ENDED:
