@@ -79,8 +79,9 @@ def resume_async(resumer: Resumer, path: Path, threshold: threading.Semaphore) -
 
 
 def stop_late(stopped: Any, cancelled_at: float) -> float:
-    """Seconds from the first write that began after the stop to the refusal."""
-    return float(stopped["at"] - next(began for began in stopped["began"] if began >= cancelled_at))
+    """Seconds from the first write that began after the stop to the refusal; none, if that came before the stop was
+    told to have been made."""
+    return float(stopped["at"] - next((began for began in stopped["began"] if began >= cancelled_at), stopped["at"]))
 
 
 @pytest.mark.parametrize("pause", [0.005, 0.3], ids=["fast", "slow"])
