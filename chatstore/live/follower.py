@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from chatstore.cursor import tombstone
 from chatstore.databases.sqlite import SqliteDatabase
+from chatstore.errors import CursorExpired
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
-from chatstore.operations import log
+from chatstore.operations import log, reading
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import Cursors
 
@@ -105,7 +106,12 @@ class Follower:
         context_id = channel.context_id
         page = log.news(self._conn, context_id, self._cursors, after=known, limit=PAGE)
         if page is None:
-            page = log.log(self._conn, context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
+            try:
+                page = log.log(self._conn, context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
+            except CursorExpired:  # retention was faster: who is behind reads for itself, and is told so
+                page = LogPage([], known, reading.bounds(self._conn, context_id)[1])
+                self._followed.add(channel, page)
+                return True
         if page.position == known:
             return False
         self._followed.add(channel, page)

@@ -96,9 +96,10 @@ def _page(
 
 
 def news(conn: Connection, context_id: str, cursors: Cursors, *, after: int, limit: int) -> LogPage | None:
-    """All that was written behind `after`, in one statement; None where that is as much as `limit`, or more."""
+    """All that was written behind `after`, in one statement; None where that is as much as `limit`, or more, or where
+    retention has removed some of it."""
     rows = _NEWS.all(conn, context_id=context_id, tombstone=tombstone(context_id), after=after, limit=limit)
-    if len(rows) == limit:
+    if len(rows) == limit or (rows and rows[0][-1] > after):
         return None
     end = rows[-1][0] if rows else after
     return LogPage(_entries(rows, context_id, cursors(context_id)) if rows else [], end, end)
@@ -144,11 +145,10 @@ def _log(selection: Shape, runs_too: bool) -> Prepared:
     )
 
 
-_of_history = select(histories_table.c.id).where(
-    histories_table.c.context_id.in_([bindparam("context_id"), bindparam("tombstone")])
-)
+_named = histories_table.c.context_id.in_([bindparam("context_id"), bindparam("tombstone")])
+_of_history = select(histories_table.c.id).where(_named)
 _NEWS = Prepared(
-    select(*_OWN, *BLOCK_COLUMNS, *RUN_COLUMNS)
+    select(*_OWN, *BLOCK_COLUMNS, *RUN_COLUMNS, select(histories_table.c.first).where(_named).scalar_subquery())
     .select_from(changes)
     .outerjoin(blocks, (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index))
     .outerjoin(
