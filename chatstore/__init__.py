@@ -62,7 +62,7 @@ from chatstore.limits import Limits
 from chatstore.live.store_subscription import AsyncStoreSubscription, StoreSubscription
 from chatstore.live.subscription import AsyncSubscription, Subscription
 from chatstore.model import Block, BlockDraft, Context, Part, Retain, Run, RunError, Tag
-from chatstore.operations.checking import CheckReport, Problem
+from chatstore.operations.integrity.checking import CheckReport, Problem
 from chatstore.prompts import last_turns, within_tokens
 from chatstore.redaction import Redactor, redact_secrets
 from chatstore.runs import AsyncRunHandle, AsyncRunScope, RunHandle, RunScope

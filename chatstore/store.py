@@ -26,8 +26,8 @@ from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
 from chatstore.live.subscription import Subscription
 from chatstore.model import Context, Part, Retain, Tag
 from chatstore.operations import histories, log, reading
-from chatstore.operations.checking import CheckReport
 from chatstore.operations.feed import FeedPage, feed
+from chatstore.operations.integrity.checking import CheckReport
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
 from chatstore.redaction import Redact

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
 
 
 def run(code: str, *values: object) -> str:
@@ -18,6 +22,15 @@ def run(code: str, *values: object) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def strace() -> str:
+    """The tracer of system calls. Skips the test where there is none, and fails it where CI has to have it."""
+    found = shutil.which("strace")
+    if found is None:
+        assert "CI" not in os.environ, "strace is missing; install it: apt-get install strace"
+        pytest.skip("strace is not installed")
+    return found
 
 
 def digests(directory: Path) -> str:

@@ -47,7 +47,7 @@ PUBLIC_MODULES = {
 BENEATH_THE_FACES = {
     ("cli.append", "writing.drafts"): "makes the draft of a type and role given as words",
     ("cli.check", "databases.repairing"): "changes rows below the store",
-    ("cli.check", "operations.checking"): "prints what was found",
+    ("cli.check", "operations.integrity.checking"): "prints what was found",
     ("cli.doctor", "databases"): "finds the file that a URL means",
     ("cli.doctor", "databases.diagnosis"): "prints what was found",
     ("cli.doctor", "live.wakers.measuring"): "measures the wake-ups",

@@ -16,8 +16,8 @@ from flipping import TABLES, Flipper, fill
 
 from chatstore import BlockDraft, BlockUpdated, ChatStore, Retain
 from chatstore.databases.repairing import repair_store
-from chatstore.operations.repairing import MARKER
-from chatstore.operations.repairing_bytes import LOST
+from chatstore.operations.integrity.repairing import MARKER
+from chatstore.operations.integrity.repairing_bytes import LOST
 
 
 def contents(path: Path) -> dict[tuple[str, int], dict]:

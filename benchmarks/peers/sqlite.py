@@ -3,7 +3,8 @@
 The statements are not written down here, where they would soon be others than the package's. A store is opened on
 connections that record what runs on them, and two appends are made. What they ran is what the peer runs on from
 there, in the same file with the same tables and indexes, on a connection with the same pragmas: the same SQL in the
-same order, with its rows fetched. A value that was alike in both appends stays as it is, the text becomes the new
+same order, with its rows fetched. The package copies its log into the database by itself; here SQLite does, once the
+log is as long. A value that was alike in both appends stays as it is, the text becomes the new
 text, and whatever else differed (indexes, counters, times, ids) goes on in the step it made between the two. Ids so
 come in order, which favours the peer, and there are no models, no checks and no threads.
 
@@ -24,6 +25,8 @@ from sqlalchemy import Engine, event
 from benchmarks.stores import UNSYNCED, directory
 from benchmarks.workloads import Append
 from chatstore import ChatStore
+from chatstore.databases.checkpoints import LIMIT
+from chatstore.databases.sqlite_file import PAGE_SIZE
 
 NOTE = "the statements of an append and nothing else: no block model, no checks, no other threads, nobody is told"
 Synchronous: TypeAlias = Literal["NORMAL", "FULL"]
@@ -181,7 +184,8 @@ def statements(synchronous: Synchronous) -> Iterator[Callable[[str], Append]]:
         recording = record(file)
         steps, texts = replays(recording), [""]
         with closing(sqlite3.connect(file, isolation_level=None)) as conn:
-            for pragma in (*recording.pragmas, f"PRAGMA synchronous={synchronous}"):
+            own = f"PRAGMA synchronous={synchronous}", f"PRAGMA wal_autocheckpoint={LIMIT // PAGE_SIZE}"
+            for pragma in (*recording.pragmas, *own):
                 conn.execute(pragma).fetchall()
 
             def append(text: str) -> None:

@@ -7,21 +7,18 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
 from chatstore.cli.output import Output
 from chatstore.cli.progress import progress_bar
 from chatstore.cli.reading import open_to_read
 from chatstore.cli.running import FAILED
 from chatstore.cli.safe import one_line
 from chatstore.databases.repairing import repair_store
-from chatstore.operations.checking import CheckReport
+from chatstore.operations.integrity.checking import CheckReport
 
 
 def check_command(
-    path: Annotated[
-        str | None,
-        typer.Argument(metavar="STORE", help="The store. [default: that of --store]", show_default=False),
-    ] = None,
+    path: StoreArgument = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Put back what can be proved, and mark the rest as damaged.")
     ] = False,

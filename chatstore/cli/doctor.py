@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
 from chatstore.cli.output import Output
 from chatstore.cli.reading import open_to_read
 from chatstore.cli.running import FAILED
@@ -25,10 +24,7 @@ _COLOURS = {"good": "green", "note": "yellow", "problem": "bold red"}
 
 
 def doctor_command(
-    path: Annotated[
-        str | None,
-        typer.Argument(metavar="STORE", help="The store. [default: that of --store]", show_default=False),
-    ] = None,
+    path: StoreArgument = None,
     as_json: JsonOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:

@@ -15,6 +15,12 @@ STORE_VARIABLE: Final = "CHATSTORE_STORE"
 StoreOption = Annotated[str, typer.Option("--store", metavar="PATH", help="The store: a path or an sqlite:/// URL.")]
 """The store of a command. Its default comes from `chatstore --store PATH` or the environment, where they say one."""
 
+StoreArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="STORE", help="The store. [default: that of --store]", show_default=False),
+]
+"""For commands that are about a store and nothing in it."""
+
 ContextArgument = Annotated[str | None, typer.Argument(metavar="CONTEXT", help="The context's id.", show_default=False)]
 KeyOption = Annotated[
     list[str] | None,

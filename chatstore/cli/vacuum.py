@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
 from chatstore.cli.output import Output
 from chatstore.cli.progress import progress_bar
 from chatstore.cli.running import note
@@ -15,10 +12,7 @@ from chatstore.databases.vacuuming import vacuum
 
 
 def vacuum_command(
-    path: Annotated[
-        str | None,
-        typer.Argument(metavar="STORE", help="The store. [default: that of --store]", show_default=False),
-    ] = None,
+    path: StoreArgument = None,
     as_json: JsonOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:

@@ -14,7 +14,7 @@ from chatstore.databases.backup import Progress
 from chatstore.databases.sqlite import SqliteDatabase, run
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
 from chatstore.errors import StorageError
-from chatstore.operations.checking import CheckReport, StoreCheck
+from chatstore.operations.integrity.checking import CheckReport, StoreCheck
 from chatstore.operations.prepared import driver
 from chatstore.schema import metadata
 

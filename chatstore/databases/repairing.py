@@ -24,10 +24,10 @@ from chatstore.databases.inspecting import Inspector, check, own_findings
 from chatstore.databases.sqlite import SqliteDatabase, run
 from chatstore.errors import StorageError
 from chatstore.model import Model
-from chatstore.operations import repairing_bytes
-from chatstore.operations.checking import CheckReport, StoreCheck
-from chatstore.operations.checking_history import UNREADABLE, HistoryCheck
-from chatstore.operations.repairing import HistoryRepair
+from chatstore.operations.integrity import repairing_bytes
+from chatstore.operations.integrity.checking import CheckReport, StoreCheck
+from chatstore.operations.integrity.checking_history import UNREADABLE, HistoryCheck
+from chatstore.operations.integrity.repairing import HistoryRepair
 
 
 class RepairReport(Model):

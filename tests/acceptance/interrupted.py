@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from types import FrameType
 from typing import Any
 
@@ -64,7 +65,7 @@ class Main:
         self.told += [(block.index, block.id, block.text) for block in blocks]
 
 
-class Neighbour:
+class Neighbour(ABC):
     """Somebody else's writes in the same process, none of which may fail."""
 
     def __init__(self, name: str, done: threading.Event) -> None:
@@ -74,8 +75,9 @@ class Neighbour:
         self.failures: list[str] = []
         self.thread = threading.Thread(target=self._guard, name=name, daemon=True)
 
+    @abstractmethod
     def run(self) -> None:
-        raise NotImplementedError
+        """Writes until it is told to stop."""
 
     def drafts(self, number: int) -> list[BlockDraft]:
         return [BlockDraft(role="user", text=f"{self.name} {number} {part}") for part in range(BATCH)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from other_processes import strace
 
 APPENDS = 40
 _WRITER = """
@@ -27,12 +26,8 @@ with ChatStore(sys.argv[1], durability=sys.argv[2]) as store:
 
 def traced(path: Path, durability: str, log: Path) -> str:
     """The system calls of a writer that sync or mark, between its marks."""
-    strace = shutil.which("strace")
-    if strace is None:
-        assert "CI" not in os.environ, "strace is missing; install it: apt-get install strace"
-        pytest.skip("strace is not installed")
     calls = "fsync,fdatasync,mkdir,mkdirat"
-    command = [strace, "-f", "-y", "-e", f"trace={calls}", "-o", str(log), sys.executable, "-c", _WRITER]
+    command = [strace(), "-f", "-y", "-e", f"trace={calls}", "-o", str(log), sys.executable, "-c", _WRITER]
     subprocess.run([*command, str(path), durability, str(APPENDS)], check=True, timeout=120)
     between = re.search(r"\.begin\".*?\.end\"", log.read_text(), re.DOTALL)
     assert between is not None

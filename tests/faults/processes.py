@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,18 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 TESTS = Path(__file__).resolve().parents[1]
-
-
-def strace() -> str:
-    """The tracer. Skips the test where there is none, and fails it where CI has to have it."""
-    found = shutil.which("strace")
-    if found is None:
-        assert "CI" not in os.environ, "strace is missing; install it: apt-get install strace"
-        pytest.skip("strace is not installed")
-    return found
 
 
 def start(module: str, /, *, prefix: Sequence[str] = (), **arguments: object) -> subprocess.Popen[str]:

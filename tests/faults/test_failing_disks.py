@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from data_support import report
+from other_processes import strace
 
 from chatstore import BlockDraft, ChatStore
 from faults import processes
@@ -42,7 +43,7 @@ class Disk:
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
         self.path.write_bytes(self._template.read_bytes())
         files = [part for ending in ("", "-wal") for part in ("-P", f"{self.path}{ending}")]
-        prefix = [processes.strace(), "-f", "-y", "--seccomp-bpf", "-o", str(self._log), *([] if everywhere else files)]
+        prefix = [strace(), "-f", "-y", "--seccomp-bpf", "-o", str(self._log), *([] if everywhere else files)]
         prefix += ["-e", f"trace={calls}", *(["-e", f"inject={calls}:{failing}"] if failing else [])]
         return processes.run("fault_worker", prefix=prefix, path=self.path, **self._given)
 

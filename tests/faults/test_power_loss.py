@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from data_support import report
+from other_processes import strace
 
 from chatstore import ChatStore
 from chatstore.schema import TEXT_APPENDED
@@ -30,7 +31,7 @@ class Recording:
         self.path = directory / "chat.db"
         log = directory.with_name("calls")
         directory.mkdir()
-        prefix = system_calls.command(processes.strace(), log)
+        prefix = system_calls.command(strace(), log)
         given = {"path": self.path, "durability": durability, "seed": SEED, "steps": steps}
         processes.run("power_writer", prefix=prefix, seconds=150, **given)
         self.done = system_calls.recorded(log, directory)

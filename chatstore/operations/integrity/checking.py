@@ -10,8 +10,8 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, select
 
 from chatstore.model import Model
-from chatstore.operations.checking_beside import keys_of
-from chatstore.operations.checking_history import UNREADABLE, HistoryCheck, Snapshots
+from chatstore.operations.integrity.checking_beside import keys_of
+from chatstore.operations.integrity.checking_history import UNREADABLE, HistoryCheck, Snapshots
 from chatstore.operations.prepared import Prepared
 from chatstore.schema import (
     append_keys,

@@ -24,11 +24,11 @@ from sqlalchemy import Connection, LargeBinary, Table, Text, bindparam, cast, de
 from chatstore import ids
 from chatstore.kinds import speaker_of, views_of
 from chatstore.operations import checksums
-from chatstore.operations.checking_log import Counted, counted
+from chatstore.operations.integrity.checking_log import Counted, counted
+from chatstore.operations.integrity.repairing_beside import rebuild
+from chatstore.operations.integrity.repairing_log import CHECKSUM, ID, INDEX, SEQUENCE, TEXT, TYPE, Change, Rows
+from chatstore.operations.integrity.restoring import is_id, is_time, json_or_none, readable
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.repairing_beside import rebuild
-from chatstore.operations.repairing_log import CHECKSUM, ID, INDEX, SEQUENCE, TEXT, TYPE, Change, Rows
-from chatstore.operations.restoring import is_id, is_time, json_or_none, readable
 from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS
 from chatstore.schema import (
     BLOCK_ADDED,

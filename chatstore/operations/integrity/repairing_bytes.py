@@ -10,8 +10,8 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from chatstore.operations import checksums
+from chatstore.operations.integrity.restoring import restored
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.restoring import restored
 from chatstore.operations.rows import BLOCK_COLUMNS
 from chatstore.schema import BLOCK_UPDATED, blobs, block_blobs, blocks, changes, histories
 

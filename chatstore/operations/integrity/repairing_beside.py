@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, LargeBinary, Table, Text, bindparam, cast, delete, insert, select, update
 
 from chatstore.checks import json_text
-from chatstore.operations.checking_beside import digests, keys_of, tag_names
-from chatstore.operations.checking_log import Counted, counted
+from chatstore.operations.integrity.checking_beside import digests, keys_of, tag_names
+from chatstore.operations.integrity.checking_log import Counted, counted
+from chatstore.operations.integrity.repairing_log import Rows
+from chatstore.operations.integrity.restoring import restored
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.repairing_log import Rows
-from chatstore.operations.restoring import restored
 from chatstore.operations.rows import BLOCK_COLUMNS
 from chatstore.schema import HISTORY_TAG, append_keys, block_blobs, blocks, context_keys, histories, tags
 

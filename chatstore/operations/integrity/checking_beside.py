@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from chatstore.model import Tag
-from chatstore.operations.checking_log import Counted, Tell
+from chatstore.operations.integrity.checking_log import Counted, Tell
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS
 from chatstore.schema import HISTORY_TAG, append_keys, blobs, block_blobs, blocks, context_keys, tags

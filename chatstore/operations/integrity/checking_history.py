@@ -17,8 +17,8 @@ from chatstore import ids
 from chatstore.errors import StorageError
 from chatstore.kinds import speaker_of, views_of
 from chatstore.operations import checksums
-from chatstore.operations.checking_beside import Beside, Page
-from chatstore.operations.checking_log import LOG_PAGE, Counted, LogReader, Tell, checked, counted
+from chatstore.operations.integrity.checking_beside import Beside, Page
+from chatstore.operations.integrity.checking_log import LOG_PAGE, Counted, LogReader, Tell, checked, counted
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS
 from chatstore.schema import RUN_STARTED, blocks, leases, runs

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, bindparam, select
 from chatstore import ids
 from chatstore.errors import StorageError
 from chatstore.operations import checksums
-from chatstore.operations.checking_log import LogReader, checked
+from chatstore.operations.integrity.checking_log import LogReader, checked
+from chatstore.operations.integrity.restoring import is_id, restored
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.restoring import is_id, restored
 from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS, SEQUENCE_AT, TEXT_AT
 from chatstore.schema import (
     BLOCK_ADDED,
