@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from chatstore.cursor import CursorFactory
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
 from chatstore.live.follower import FEW, Follower
-from chatstore.live.hub import TURNS, Hub
+from chatstore.live.hub import TURNS, WAIT, Hub
 from chatstore.live.wakers.inotify import InotifyWaker
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import to_entry
@@ -99,6 +100,7 @@ async def test_who_waits_on_a_loop_holds_a_timer_only_for_a_timeout_of_its_own(
         history = store.history("c")
         await history.append_user_message("first")
         subscriptions = [history.subscribe(after="now", timeout=60 if number % 3 == 0 else None) for number in range(9)]
+        attributes = {*vars(subscriptions[0])}
         for subscription in subscriptions:
             await subscription.__aenter__()
         with calls(monkeypatch, "call_later") as timers:
@@ -106,6 +108,7 @@ async def test_who_waits_on_a_loop_holds_a_timer_only_for_a_timeout_of_its_own(
             while waiting(hub_of(store)) < len(tasks):
                 await asyncio.sleep(0)
             assert sum(not timer.cancelled() for timer in timers) == 3
+        assert {*vars(subscriptions[0])} == attributes  # one more would cost each of them a dictionary of its own
         await history.append_user_message("second")
         assert len({(await task).cursor for task in tasks}) == 1
 
@@ -156,6 +159,31 @@ def test_nobody_waits_for_a_thread_that_is_gone(
                 ending.join(20)
 
 
+def test_what_was_written_meanwhile_is_given_before_a_timeout_ends_it(path: Path) -> None:
+    with ChatStore(path) as store, store.history("c").subscribe(timeout=0) as changes:
+        for number in (1, 2, 3):
+            block = store.history("c").append_user_message(str(number))
+            assert next(changes).cursor == block.cursor
+        assert list(changes) == []
+
+
+def test_who_has_read_further_than_the_channel_waits(path: Path) -> None:
+    with ChatStore(path) as store:
+        hub = hub_of(store)
+        hub._next_turn = math.inf  # nobody is made to look again
+        view = hub.join("c", Selection())
+        changes = store.history("c").subscribe()
+        for position in (0, 3):  # the window opens here, and the database is read once more
+            assert hub.behind(view, position, changes) is None
+        assert hub.behind(view, 3, changes) is WAIT
+        with store.history("c").subscribe() as other:
+            assert hub.behind(view, 5, other) is WAIT  # the window stays with who waits for it
+            assert waiting(hub) == 2
+            hub.forget(view, other)
+        hub.forget(view, changes)
+        assert (waiting(hub), view.channel.waiting) == (0, set())
+
+
 class Kept:
     """Channels that are kept up to date, and what each statement of the database was."""
 
@@ -164,7 +192,7 @@ class Kept:
         self.statements: list[str] = []
         self.added: list[tuple[str, int]] = []
         for channel in self.kept.values():
-            channel.start(head)
+            channel.skip_to(head)
 
     def count(self) -> int:
         return len(self.kept)
@@ -273,7 +301,7 @@ def test_subscriptions_with_one_selection_share_what_follows_a_position(path: Pa
         assert first is second
         assert first.channel is other.channel
         with hub._lock:
-            first.channel.start(1)
+            first.channel.skip_to(1)
         history.append_user_message("second")
         batch = first.behind(1)
         assert batch is not None

@@ -58,7 +58,6 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
         else:
             start = opened.cursors.position(after)
         reading.check_within(max(start.sequence, start.until), opened.head)
-        self._opened = opened
         self._tail = Tail(self._wanted.selection, start, opened.cursors)
 
     def _place(self) -> int:
