@@ -4,15 +4,27 @@ from chatstore.async_history import AsyncHistory
 from chatstore.async_store import AsyncChatStore
 from chatstore.block_reader import AsyncBlockReader, BlockReader
 from chatstore.block_writer import AsyncBlockWriter, BlockWriter
-from chatstore.changes import BlockAdded, BlockClosed, BlockUpdated, Change, RunEnded, RunStarted, TextAppended
+from chatstore.changes import (
+    BlockAdded,
+    BlockClosed,
+    BlockUpdated,
+    Change,
+    HistoryErased,
+    RunEnded,
+    RunStarted,
+    TextAppended,
+)
 from chatstore.collecting import collect
 from chatstore.cursor import Cursor
+from chatstore.databases.backup import BackupReport
 from chatstore.errors import (
     BlobNotFound,
     BlockEnded,
     BlockNotFound,
     ChatStoreError,
     Conflict,
+    ContextErased,
+    CursorExpired,
     ForkedStore,
     InvalidCursor,
     InvalidData,
@@ -22,6 +34,7 @@ from chatstore.errors import (
     LimitExceeded,
     NotAStore,
     OpenError,
+    RedactionFailed,
     RunCancelled,
     RunInterrupted,
     RunNotFound,
@@ -37,6 +50,7 @@ from chatstore.errors import (
     StoreReadOnly,
     StoreReplaced,
     UnknownKind,
+    UnsafeFileSystem,
     UsageError,
     WrongEventLoop,
 )
@@ -44,10 +58,13 @@ from chatstore.formats.anthropic_prompt import AnthropicPrompt, to_anthropic
 from chatstore.formats.openai_prompt import to_openai
 from chatstore.history import History
 from chatstore.kinds import Kind
+from chatstore.limits import Limits
 from chatstore.live.store_subscription import AsyncStoreSubscription, StoreSubscription
 from chatstore.live.subscription import AsyncSubscription, Subscription
-from chatstore.model import Block, BlockDraft, Context, Part, Run, RunError, Tag
+from chatstore.model import Block, BlockDraft, Context, Part, Retain, Run, RunError, Tag
+from chatstore.operations.checking import CheckReport, Problem
 from chatstore.prompts import last_turns, within_tokens
+from chatstore.redaction import Redactor, redact_secrets
 from chatstore.runs import AsyncRunHandle, AsyncRunScope, RunHandle, RunScope
 from chatstore.store import ChatStore
 
@@ -63,6 +80,7 @@ __all__ = [
     "AsyncRunScope",
     "AsyncStoreSubscription",
     "AsyncSubscription",
+    "BackupReport",
     "BlobNotFound",
     "Block",
     "BlockAdded",
@@ -76,11 +94,15 @@ __all__ = [
     "Change",
     "ChatStore",
     "ChatStoreError",
+    "CheckReport",
     "Conflict",
     "Context",
+    "ContextErased",
     "Cursor",
+    "CursorExpired",
     "ForkedStore",
     "History",
+    "HistoryErased",
     "InvalidCursor",
     "InvalidData",
     "InvalidInput",
@@ -88,9 +110,14 @@ __all__ = [
     "KeyConflict",
     "Kind",
     "LimitExceeded",
+    "Limits",
     "NotAStore",
     "OpenError",
     "Part",
+    "Problem",
+    "RedactionFailed",
+    "Redactor",
+    "Retain",
     "Run",
     "RunCancelled",
     "RunEnded",
@@ -116,10 +143,12 @@ __all__ = [
     "Tag",
     "TextAppended",
     "UnknownKind",
+    "UnsafeFileSystem",
     "UsageError",
     "WrongEventLoop",
     "collect",
     "last_turns",
+    "redact_secrets",
     "to_anthropic",
     "to_openai",
     "within_tokens",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -124,7 +125,7 @@ class AsyncHistory:
         async def open() -> Growing:
             core = await self._store._open()
             write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-            growing = Growing(self._context, (await self._store._write(write))[0], core.flusher)
+            growing = Growing(self._context, (await self._store._write(write, synced=False))[0], core.flusher)
             core.flusher.join(growing)
             return growing
 
@@ -203,23 +204,30 @@ class AsyncHistory:
         wanted = requests.subscription(followed, after, kind, follow, timeout, filters)
         return self._store._following(AsyncSubscription(_Log(self._store, wanted.context_id), wanted))
 
+    async def erase(self) -> None:
+        """As `History.erase`."""
+        await asyncio.to_thread((await self._store._open()).erase, self._context)
+
     async def tag(self, block: Block | str, *tags: Tag) -> Block:
         """As `History.tag`."""
-        return await self._write(marking.tag_block, requests.block_id(block), requests.tags(tags))
+        rules = self._store._rules
+        added = requests.tags(tags, rules)
+        return await self._write(marking.tag_block, requests.block_id(block), added, rules.limits)
 
     async def tag_context(self, *tags: Tag) -> None:
         """As `History.tag_context`."""
-        await self._write(marking.tag_context, requests.tags(tags))
+        rules = self._store._rules
+        await self._write(marking.tag_context, requests.tags(tags, rules), rules.limits)
 
     async def set_usage(self, block: Block | str, usage: dict[str, JsonValue]) -> Block:
         """As `History.set_usage`."""
-        return await self._write(marking.set_usage, requests.block_id(block), requests.usage(usage))
+        return await self._write(marking.set_usage, requests.block_id(block), requests.usage(usage, self._store._rules))
 
     async def _append(self, wanted: appending.Append) -> list[Block]:
         run_id = self._run_id()
         if run_id is not None:
             wanted = replace(wanted, blocks=growing_requests.stamped(wanted.blocks, run_id))
-        return await self._store._write(partial(appending.append, wanted=wanted))
+        return await self._store._write(partial(appending.append, wanted=wanted), size=wanted.size)
 
     def _run_id(self) -> str | None:
         return current_run(str(self._store.path), self.context_id)
@@ -251,8 +259,8 @@ class _Log:
 
     async def open(self) -> Opened:
         core = await self._store._open()
-        head = await self._store._read(lambda conn: reading.head(conn, self._context_id))
-        return Opened(core.hub, core.cursors(self._context_id), head)
+        first, head = await self._store._read(lambda conn: reading.bounds(conn, self._context_id))
+        return Opened(core.hub, core.cursors(self._context_id), first, head)
 
     async def page(self, wanted: Wanted, after: int, limit: int) -> LogPage:
         cursors = (await self._store._open()).cursors

@@ -17,17 +17,24 @@ from chatstore.async_history import AsyncHistory
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
-from chatstore.databases import Location, locate
+from chatstore.databases import Location, backup, inspecting, locate
+from chatstore.databases.backup import BackupReport, Progress
 from chatstore.errors import ChatStoreError, StoreClosed, WrongEventLoop
+from chatstore.limits import DEFAULT, Limits
 from chatstore.live.store_subscription import AsyncStoreSubscription, Opened, Wanted
 from chatstore.live.subscription import AsyncSubscription
-from chatstore.model import Context, Part, Tag
+from chatstore.model import Context, Part, Retain, Tag
 from chatstore.operations import histories, log, reading
+from chatstore.operations.checking import CheckReport
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
+from chatstore.redaction import Redact
 from chatstore.requests import AppendOptions, BlockFilters
 from chatstore.runs import AsyncRunHandle, AsyncRunScope
+from chatstore.writing.committer import Durability
+from chatstore.writing.drafts import rules
+from chatstore.writing.pending import UNKNOWN, size_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -52,9 +59,14 @@ class AsyncChatStore:
         busy_timeout: float = 30.0,
         wake: str = "auto",
         lease: float = 30.0,
+        durability: Durability = "message",
+        retain: Retain | None = None,
+        redact: Redact | None = None,
+        limits: Limits = DEFAULT,
     ) -> None:
+        self._rules = rules(limits, redact)
         self._path = locate(location)
-        self._options = Options(create, busy_timeout, wake, lease)
+        self._options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits)
         self._core: Core | None = None
         self._readers: AsyncEngine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,7 +94,7 @@ class AsyncChatStore:
 
     def history(self, context: str | Mapping[str, str]) -> AsyncHistory:
         """As `ChatStore.history`."""
-        return AsyncHistory(self, requests.context(context))
+        return AsyncHistory(self, requests.context(context, self._rules))
 
     async def contexts(
         self,
@@ -114,7 +126,7 @@ class AsyncChatStore:
             history._context, prompt, scope.id, scope.parent_run_id, core.lease, options
         )
         try:
-            run, cursor = await self._write(write)
+            run, cursor = await self._write(write, size=size_of(len(prompt)))
         except BaseException:
             core.flusher.finish_later(scope._write(RunEnding("cancelled")))  # it may have been stored
             raise
@@ -123,12 +135,16 @@ class AsyncChatStore:
         handle._start(agent, prompt)
         return handle
 
+    async def prune(self) -> int:
+        """As `ChatStore.prune`."""
+        return await asyncio.to_thread((await self._open()).prune)
+
     async def compact(self, *, older_than: float = 0.0) -> int:
         """As `ChatStore.compact`."""
         step = (await self._open()).compaction(requests.time_before(older_than))
         removed, more = 0, True
         while more:
-            count, more = await self._write(step)
+            count, more = await self._write(step, synced=False)
             removed += count
         return removed
 
@@ -151,6 +167,20 @@ class AsyncChatStore:
         """As `ChatStore.read_bytes`."""
         digest = requests.digest(part)
         return await self._read(lambda conn: reading.blob(conn, digest))
+
+    async def backup(
+        self, path: Location, *, overwrite: bool = False, progress: Progress | None = None
+    ) -> BackupReport:
+        """As `ChatStore.backup`; it works on a thread, and calls `progress` there."""
+        database = (await self._open()).database
+        return await self._settle(
+            asyncio.to_thread(backup.backup, database, path, overwrite=overwrite, progress=progress)
+        )
+
+    async def check(self, *, progress: Progress | None = None) -> CheckReport:
+        """As `ChatStore.check`; it works on a thread, and calls `progress` there."""
+        database = (await self._open()).database
+        return await self._settle(asyncio.to_thread(inspecting.check, database, progress))
 
     async def close(self) -> None:
         """As `ChatStore.close`."""
@@ -220,6 +250,7 @@ class AsyncChatStore:
             raise WrongEventLoop(f"{self!r} belongs to another event loop; open one store for each")
 
     def _following(self, subscription: S) -> S:
+        requests.check_subscribers(self._subscriptions, self._rules)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -227,8 +258,8 @@ class AsyncChatStore:
         """Knows of what was opened through this store, to end it when the store closes."""
         self._writing.add(writing)
 
-    async def _write(self, write: Callable[[Transaction], T]) -> T:
-        return await (await self._open()).committer.post(write)
+    async def _write(self, write: Callable[[Transaction], T], *, synced: bool = True, size: int = UNKNOWN) -> T:
+        return await (await self._open()).committer.post(write, synced=synced, size=size)
 
     async def _read(self, read: Callable[[Connection], T]) -> T:
         core = await self._open()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -11,15 +13,18 @@ from typing import Any, Protocol, Self, TypeVar
 from weakref import finalize
 
 from chatstore import growing_requests
-from chatstore.errors import BlockEnded, ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
+from chatstore.errors import ChatStoreError, RunCancelled, StorageError, UsageError
 from chatstore.model import Block, JsonValue
 from chatstore.operations import growing
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import Transaction
-from chatstore.writing.growing import Growing
+from chatstore.writing.growing import ENDED, Growing
+from chatstore.writing.pending import size_of
 from chatstore.writing.waiting import wait, wait_async
 
 T = TypeVar("T")
+_wrote = threading.local()
+"""When this thread last wrote to any block. One that writes to many in turn does not pause at each of them."""
 _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancelled)
 
 
@@ -28,15 +33,15 @@ class _Store(Protocol):
 
 
 class _AsyncStore(Protocol):
-    async def _write(self, write: Callable[[Transaction], T]) -> T: ...
+    async def _write(self, write: Callable[[Transaction], T], *, size: int) -> T: ...
 
 
 class BlockWriter:
     """Writes one open block. Leaving the `with` closes it; an exception fails it, and the text so far stays.
 
     `write` gathers text for 2 ms at most, beside the time that a commit takes. It does not wait for the disk, unless
-    a million characters wait already, or nothing was written for 50 ms: then it returns when the text is stored, and
-    so tells a slow writer at once that it was stopped. What went wrong with text is raised by the next call:
+    a million characters wait already, or the thread wrote nothing for 50 ms: then it returns when the text is stored,
+    and so tells a slow writer at once that it was stopped. What went wrong with text is raised by the next call:
     RunCancelled when somebody stopped the run, RunInterrupted when this process was taken for dead, BlockEnded after
     the block's end, a StorageError when the disk refused. After a StorageError all text given so far is kept, that of
     the call that raised it too, and tried again with the next.
@@ -47,6 +52,7 @@ class BlockWriter:
         self._growing = growing
         self._ended = False
         self._dropped = _dropped(self, growing)
+        _wrote.at = time.monotonic()
 
     @property
     def block(self) -> Block:
@@ -55,7 +61,8 @@ class BlockWriter:
 
     def write(self, text: str) -> None:
         """Appends text, at the end of what was written before."""
-        if not self._growing.add(growing_requests.text(text)):
+        since, _wrote.at = getattr(_wrote, "at", 0.0), time.monotonic()
+        if not self._growing.add(growing_requests.text(text), since):
             self.flush()
 
     def flush(self) -> None:
@@ -155,7 +162,8 @@ class AsyncBlockWriter:
 
     async def _end(self, ending: Ending) -> Block:
         await wait_async(self._growing.stop)
-        block = await self._store._write(_end_of(self._growing, ending))
+        write = _end_of(self._growing, ending)
+        block = await self._store._write(write, size=size_of(self._growing.length))
         self._ended = True
         self._dropped.detach()
         return block
@@ -206,7 +214,7 @@ def _end_of(written: Growing, ending: Ending) -> Callable[[Transaction], Block]:
         context=written.context,
         index=written.block.index,
         rest=written.rest(),
-        ending=ending,
+        ending=growing_requests.ruled(ending, written.context),
     )
 
 
@@ -221,7 +229,7 @@ def _end_later(written: Growing, refused: ChatStoreError, ending: Ending) -> boo
     """Leaves an end that the database refused to the flusher; whether it did, or the block has ended already."""
     if isinstance(refused, StorageError):
         written.finish_later(_end_of(written, ending))
-    return isinstance(refused, (StorageError, BlockEnded, RunOver))
+    return isinstance(refused, (StorageError, *ENDED))
 
 
 def _cancel_opened(opening: asyncio.Future[Growing]) -> None:

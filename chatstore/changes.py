@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from chatstore.cursor import Cursor
+from chatstore.cursor import Cursor, tombstone
 from chatstore.model import Block, Model, Run
 
 
@@ -93,9 +93,28 @@ class RunEnded(_RunChange):
     """A run ended: `run.state` says how, and none of its blocks is open any more."""
 
 
+class HistoryErased(Model):
+    """The context was erased: nothing of it is left, and no change follows.
+
+    In the subscription of a whole store `context_id` is only a digest; `concerns` tells whether it is that of a name.
+    """
+
+    context_id: str
+    cursor: Cursor
+
+    @property
+    def run_id(self) -> None:
+        """It belongs to no run."""
+        return None
+
+    def concerns(self, context_id: str) -> bool:
+        """Whether this is the context that was erased."""
+        return self.context_id in (context_id, tombstone(context_id))
+
+
 BlockChange: TypeAlias = BlockAdded | BlockUpdated | BlockClosed
 RunChange: TypeAlias = RunStarted | RunEnded
-Change: TypeAlias = BlockChange | TextAppended | RunChange
+Change: TypeAlias = BlockChange | TextAppended | RunChange | HistoryErased
 """Any entry of the log. `cursor` is the position behind it: resume there once it is handled."""
 
 

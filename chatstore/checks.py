@@ -9,19 +9,12 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from chatstore.errors import InvalidData, InvalidInput, InvalidText, LimitExceeded
+from chatstore.limits import DEFAULT, Limits, exceeded
 
-MAX_CONTEXT_ID: Final = 1_000
-"""Characters in a context id."""
-MAX_NAME: Final = 1_000
-"""Characters in any other name: type, role, author, run, key, a tag's kind and name."""
-MAX_TAGS: Final = 1_000
-"""Tags on one block or history, and context keys of one history."""
-MAX_DEPTH: Final = 100
-"""Levels of nesting in JSON."""
-MAX_BLOCK: Final = 64 * 1024 * 1024
-"""Bytes of one block: its text, its JSON, and each of its parts, together."""
-MAX_BATCH: Final = 100_000
-"""Blocks in one append."""
+MAX_NAME: Final = DEFAULT.name
+MAX_TAGS: Final = DEFAULT.tags
+MAX_BATCH: Final = DEFAULT.batch
+"""What a store takes that was opened without limits of its own; see Limits."""
 MAX_FILTERS: Final = 32
 """Tags, or context keys, that one read may ask for at once; of other filters, MAX_TAGS values."""
 MAX_SECONDS: Final = 1_000_000_000
@@ -51,26 +44,30 @@ def name(value: object, what: str, *, limit: int = MAX_NAME) -> str:
     if not checked:
         raise InvalidInput(f"{what} is empty")
     if len(checked) > limit:
-        raise LimitExceeded(f"{what} has {len(checked):,} characters; at most {limit:,} are stored")
+        raise exceeded(f"{what} has {len(checked):,} characters", "name", limit)
     if "\0" in checked:
         raise InvalidText(f"{what} has a NUL character; names go without")
     return checked
 
 
-def context_id(value: object) -> str:
+def context_id(value: object, *, limit: int = MAX_NAME) -> str:
     """The value, if it can name a context."""
-    return name(value, "the context id", limit=MAX_CONTEXT_ID)
+    return name(value, "the context id", limit=limit)
 
 
-def context_keys(keys: Mapping[str, str]) -> dict[str, str]:
+def context_keys(keys: Mapping[str, str], limits: Limits = DEFAULT) -> dict[str, str]:
     """A copy of context keys, ordered by key so that equal keys read equal."""
     if not isinstance(keys, Mapping):
         raise InvalidInput(f"context keys are a dict of str, not {type(keys).__name__}")
     if not keys:
         raise InvalidInput("context keys are empty; name at least one, or use a context id")
-    if len(keys) > MAX_TAGS:
-        raise LimitExceeded(f"{len(keys):,} context keys; at most {MAX_TAGS:,} are stored")
-    return {name(key, "a context key"): name(keys[key], f"context key {key!r}") for key in sorted(keys, key=str)}
+    if len(keys) > limits.tags:
+        raise exceeded(f"{len(keys):,} context keys", "tags", limits.tags)
+    most = limits.name
+    return {
+        name(key, "a context key", limit=most): name(keys[key], f"context key {key!r}", limit=most)
+        for key in sorted(keys, key=str)
+    }
 
 
 def values(given: object, what: str, limit: int) -> list[Any]:
@@ -91,13 +88,25 @@ def options(given: Iterable[str], known: Iterable[str]) -> None:
         raise InvalidInput(f"{unknown}= does not exist{meant}")
 
 
-def json_text(value: object, what: str) -> str:
-    """The value as JSON text that reads back equal: key order, numbers and all."""
-    _check_json(value, what, 0)
+def json_text(value: object, what: str, depth: int = DEFAULT.depth) -> str:
+    """The value as JSON text that reads back equal: key order, numbers and all; of at most so many levels."""
+    try:
+        _check_json(value, what, depth)
+    except _TooDeep:
+        raise exceeded(f"{what} is nested more than {depth} levels deep", "depth", depth) from None
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _check_json(value: Any, what: str, depth: int) -> None:
+def joined_json(parts: Mapping[str, object]) -> str:
+    """Values that were checked one by one, as the members of one object."""
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
+class _TooDeep(ValueError):
+    """More levels than there may be."""
+
+
+def _check_json(value: Any, what: str, levels: int) -> None:
     if isinstance(value, str):
         text(value, f"a string in {what}")
     elif value is None or isinstance(value, bool):
@@ -109,14 +118,14 @@ def _check_json(value: Any, what: str, depth: int) -> None:
         if not math.isfinite(value):
             raise InvalidData(f"{value} in {what} is not JSON; use None or a string")
     elif isinstance(value, (dict, list, tuple)):
-        if depth == MAX_DEPTH:
-            raise LimitExceeded(f"{what} is nested more than {MAX_DEPTH} levels deep")
-        _check_members(value, what, depth + 1)
+        if not levels:
+            raise _TooDeep
+        _check_members(value, what, levels - 1)
     else:
         raise InvalidData(f"{type(value).__name__} in {what} is not JSON; convert it first")
 
 
-def _check_members(value: Any, what: str, depth: int) -> None:
+def _check_members(value: Any, what: str, levels: int) -> None:
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
@@ -124,14 +133,14 @@ def _check_members(value: Any, what: str, depth: int) -> None:
             text(key, f"a key of {what}")
         value = value.values()
     for member in value:
-        _check_json(member, what, depth)
+        _check_json(member, what, levels)
 
 
-def parsed_json(value: str) -> Any:
-    """What JSON text says; None where it is not JSON, or not of the kind that can be stored."""
+def parsed_json(value: str, depth: int = DEFAULT.depth) -> Any:
+    """What JSON text says; None where it is not JSON, or not of the kind that can be stored within other data."""
     try:
         parsed = json.loads(value)
-        _check_json(parsed, "the text", 0)
+        _check_json(parsed, "the text", depth - 1)
     except (ValueError, RecursionError):  # an InvalidInput is a ValueError too
         return None
     return parsed

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -21,20 +21,25 @@ from sqlalchemy import Connection
 from chatstore import checks, ids, processes
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, locate, open_database
-from chatstore.errors import ForkedStore, InvalidInput, StorageError
+from chatstore.errors import ChatStoreError, ForkedStore, InvalidInput
 from chatstore.forking import Owner
+from chatstore.limits import DEFAULT, Limits
 from chatstore.live import wakers
 from chatstore.live.hub import Hub
 from chatstore.live.watch import Watch
-from chatstore.operations import compacting, leases
-from chatstore.operations.transaction import Transaction
-from chatstore.writing.committer import Committer
+from chatstore.model import Retain
+from chatstore.operations import compacting, erasing, leases, retaining
+from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.redaction import Redact
+from chatstore.writing.committer import DURABILITIES, Committer
 from chatstore.writing.growing import Flusher
 from chatstore.writing.lease import LeaseHolder
 
 COMPACT_AFTER = 600.0
 COMPACT_EVERY = 5.0
 """Seconds after which the pieces of a finished block are removed, and between two looks for such."""
+PRUNE_EVERY = 5.0
+"""Seconds between two steps of retention."""
 LOOK_EVERY = 0.4
 """Seconds between two looks for dead processes."""
 _log = logging.getLogger(__name__)
@@ -48,23 +53,33 @@ class Options:
     busy_timeout: float = 30.0
     wake: str = "auto"
     lease: float = 30.0
+    durability: str = "message"
+    retain: Retain | None = None
+    redact: Redact | None = None
+    limits: Limits = DEFAULT
+
+    def check(self) -> None:
+        """Raises InvalidInput where one of them is none."""
+        if self.wake not in ("auto", *wakers.WAKERS):
+            raise InvalidInput(f"unknown waker {self.wake!r}; it is one of auto, {', '.join(wakers.WAKERS)}")
+        checks.seconds(self.busy_timeout, "busy_timeout")
+        checks.seconds(self.lease, "lease")
+        if self.durability not in DURABILITIES:
+            raise InvalidInput(f"unknown durability {self.durability!r}; it is one of {', '.join(DURABILITIES)}")
 
 
 class Core:
     """One open store of one process; `acquire` and `release` count its faces."""
 
     def __init__(self, location: Location, options: Options) -> None:
-        if options.wake not in ("auto", *wakers.WAKERS):
-            raise InvalidInput(f"unknown waker {options.wake!r}; it is one of auto, {', '.join(wakers.WAKERS)}")
-        checks.seconds(options.busy_timeout, "busy_timeout")
-        checks.seconds(options.lease, "lease")
+        options.check()
         self.options = options
         self.database = open_database(location, create=options.create, busy_timeout=options.busy_timeout)
         self.path = self.database.path
         self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity))
         waker = partial(wakers.choose, options.wake, self.database.wal)
         self.hub = Hub(self.database, self.cursors, waker, self._end_the_dead)
-        self.committer = Committer(self.database, self.cursors, self.hub.announce)
+        self.committer = Committer(self.database, self.cursors, self.hub.announce, options.durability)
         self.flusher = Flusher(self.committer)
         self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
         self.flusher.every(COMPACT_EVERY, self.compact)
@@ -72,13 +87,21 @@ class Core:
         self._owner = Owner()
         self._watch = Watch(processes.machine(), processes.is_gone)
         self._next_look = 0.0
-        with self.database.readers.connect() as conn:
-            self._end_the_dead(conn)
+        self._pruned_to = 0
+        if options.retain is not None:
+            self.flusher.every(PRUNE_EVERY, self._prune_some)
+            self.flusher.start()
+        try:
+            with self.database.readers.connect() as conn:
+                self._end_the_dead(conn)
+        except Exception as error:
+            self.close()
+            raise self.database.translate(error) from error
 
     def compact(self) -> bool:
         """Removes some of the pieces of blocks that ended a while ago; whether there may be more."""
         before = ids.now() - round(COMPACT_AFTER * 1_000_000)
-        return self.committer.run(self.compaction(before))[1]
+        return self.committer.run(self.compaction(before), synced=False)[1]
 
     def compaction(self, before: int) -> Callable[[Transaction], tuple[int, bool]]:
         """The write that removes some of the pieces of blocks that ended before a time, and gives back their room."""
@@ -90,6 +113,35 @@ class Core:
 
         return step
 
+    def erase(self, context: ContextRef) -> None:
+        """Erases a context; returns when no byte of it is left in the store's files."""
+        self.committer.run(partial(erasing.erase, context=context))
+        while self.committer.run(erasing.purge):
+            pass
+        self.committer.scrub()
+
+    def prune(self) -> int:
+        """Removes what the store is not told to retain; how many blocks."""
+        removed, after = 0, 0
+        while True:
+            progress = self.committer.run(partial(retaining.step, policy=self._policy(), after=after), synced=False)
+            removed += progress.removed
+            if progress.after is None:
+                return removed
+            after = progress.after
+
+    def _prune_some(self) -> bool:
+        """The same, a step at a time: whether there is more to do at once."""
+        step = partial(retaining.step, policy=self._policy(), after=self._pruned_to)
+        progress = self.committer.run(step, synced=False)
+        self._pruned_to = progress.after or 0
+        return progress.removed > 0 and progress.after is not None
+
+    def _policy(self) -> retaining.Policy:
+        keep = self.options.retain or Retain()
+        since = None if keep.days is None else ids.now() - round(keep.days * 86_400_000_000)
+        return retaining.Policy(keep.blocks, since)
+
     def _end_the_dead(self, conn: Connection) -> None:
         """Ends what dead processes left open; looked at while anyone follows, and when the store is opened."""
         if (now := time.monotonic()) < self._next_look:
@@ -99,7 +151,7 @@ class Core:
         for lease in self._watch.expired(held, now):
             try:
                 ended = self.committer.run(partial(leases.take_away, lease_id=lease.id))
-            except StorageError as error:
+            except ChatStoreError as error:
                 _log.warning("what process %d left open stays so for now: %s", lease.pid, error)
             else:
                 _log.info("process %d is dead; %d runs and blocks of it were interrupted", lease.pid, ended)
@@ -115,11 +167,10 @@ class Core:
 
     def close(self) -> None:
         """Ends subscriptions, commits what waits, closes the file."""
-        self.hub.close()
-        self.flusher.close()
-        self.lease.close()
-        self.committer.close()
-        self.database.close()
+        with ExitStack() as stack:  # the rest is closed too when the disk refuses what the first have to write
+            for part in (self.database, self.committer, self.lease, self.flusher):
+                stack.callback(part.close)
+            self.hub.close()
 
 
 _cores: dict[str, Core] = {}
@@ -147,7 +198,7 @@ def acquire(location: Location, options: Options) -> Core:
 
 
 def _check_same(opened: Options, asked: Options, path: str) -> None:
-    for name in ("wake", "busy_timeout", "lease"):
+    for name in ("wake", "busy_timeout", "lease", "durability", "retain", "redact", "limits"):
         if (given := getattr(asked, name)) != (held := getattr(opened, name)):
             raise InvalidInput(
                 f"{path} is open in this process with {name}={held!r}, and now asked for with {given!r};"
@@ -180,6 +231,7 @@ def _end_at_exit() -> None:
     """Stores the text that open blocks of this process still hold, and ends what it leaves open."""
     for core in [*_cores.values()]:
         if not core.forked and core.lease.id is not None:
+            core.database.hurry()
             with suppress(Exception):
                 core.flusher.close()
                 core.lease.close()

@@ -45,13 +45,19 @@ def context_mark(context_id: str) -> str:
     return blake2b(context_id.encode(), digest_size=IDENTITY_BYTES).hexdigest()
 
 
+def tombstone(context_id: str) -> str:
+    """What is left of the name of an erased context: NUL, which no name has, its mark, and 32 digits of a digest."""
+    return f"\0{context_mark(context_id)}{blake2b(context_id.encode(), digest_size=16).hexdigest()}"
+
+
 class CursorFactory:
-    """Makes and reads the cursors of one context of one store."""
+    """Makes and reads the cursors of one context of one store, named by its id or what is left of that."""
 
     __slots__ = ("_prefix",)
 
     def __init__(self, store_identity: str, context_id: str) -> None:
-        self._prefix = f"{store_identity}-{context_mark(context_id)}-"
+        mark = context_id[1:13] if context_id.startswith("\0") else context_mark(context_id)
+        self._prefix = f"{store_identity}-{mark}-"
 
     def at(self, sequence: int) -> Cursor:
         """The cursor of the change with this number; 0 is before the first."""

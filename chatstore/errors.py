@@ -6,13 +6,15 @@
     │   ├── InvalidData           not JSON: NaN, integers over 64 bits, too deep, other objects
     │   ├── LimitExceeded         longer or more than a documented limit
     │   ├── UnknownKind           a kind of read other than transcript, prompt, trace
-    │   └── InvalidCursor         malformed, of another store or context, or beyond the head
+    │   ├── InvalidCursor         malformed, of another store or context, or beyond the head
+    │   └── CursorExpired         what lay behind the cursor was removed by retention
     ├── Conflict                  `expect=`: something was written after that cursor
     ├── KeyConflict               `key=`: used before, with other content
     ├── BlockEnded                the block is not open any more
     ├── RunOver                   the run ended, and writes into it are refused
     │   ├── RunCancelled          somebody stopped it
     │   └── RunInterrupted        its process was taken for dead
+    ├── ContextErased             the context was erased, and its name is not used again
     ├── RunNotFound               no such run in this history
     ├── BlockNotFound             no such block in this history
     ├── BlobNotFound              no bytes of that digest in this store
@@ -21,10 +23,12 @@
     │   ├── NotAStore             a directory, another file, another application's database
     │   ├── SchemaTooOld          run the command that the message names
     │   ├── SchemaTooNew          written by a newer chatstore
-    │   └── StoreReadOnly         the file or its directory cannot be written
+    │   ├── StoreReadOnly         the file or its directory cannot be written
+    │   └── UnsafeFileSystem      a network's, a virtual machine's or FUSE, where SQLite's log is not safe
     ├── UsageError                the program's own mistake
     │   ├── StoreClosed           used after close()
     │   ├── ForkedStore           opened before os.fork(), used in the child
+    │   ├── RedactionFailed       `redact=` raised, or returned no text
     │   └── WrongEventLoop        an AsyncChatStore used from a second event loop
     └── StorageError              the database did not do what it was asked
         ├── StoreBusy             another process held the write lock too long (retryable)
@@ -73,6 +77,13 @@ class LimitExceeded(InvalidInput):
 
     code = "limit_exceeded"
 
+    def __init__(self, message: str, *, limit: str | None = None, value: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
+        """The limit's name in `Limits`; None for one that is the same for every store."""
+        self.value = value
+        """The most that it allows."""
+
 
 class UnknownKind(InvalidInput):
     """A kind of read that does not exist."""
@@ -84,6 +95,17 @@ class InvalidCursor(InvalidInput):
     """A cursor that is malformed, of another store or context, or beyond the head."""
 
     code = "invalid_cursor"
+
+
+class CursorExpired(InvalidInput):
+    """What follows the cursor was removed, as the store was told to retain no more; go on from `start`."""
+
+    code = "cursor_expired"
+
+    def __init__(self, message: str, *, start: str) -> None:
+        super().__init__(message)
+        self.start = start
+        """The cursor behind which everything is still there."""
 
 
 class Conflict(ChatStoreError):
@@ -125,6 +147,12 @@ class RunInterrupted(RunOver):
     """The run was ended because its process seemed dead: it was silent for longer than its lease. Start a new run."""
 
     code = "run_interrupted"
+
+
+class ContextErased(ChatStoreError):
+    """The context was erased: nothing is read from it or written to it any more. Use another context id."""
+
+    code = "context_erased"
 
 
 class RunNotFound(ChatStoreError):
@@ -181,6 +209,12 @@ class StoreReadOnly(OpenError):
     code = "store_read_only"
 
 
+class UnsafeFileSystem(OpenError):
+    """The store lies on a file system that is known to damage SQLite's log without an error; use a local one."""
+
+    code = "unsafe_file_system"
+
+
 class UsageError(ChatStoreError):
     """The program used the store in a way that cannot work."""
 
@@ -197,6 +231,12 @@ class ForkedStore(UsageError):
     """The store was opened before a fork and used in the child; open a store of its own there."""
 
     code = "forked_store"
+
+
+class RedactionFailed(UsageError):
+    """What was given as `redact=` raised an exception, or returned no text; nothing of this call was stored."""
+
+    code = "redaction_failed"
 
 
 class WrongEventLoop(UsageError):
@@ -232,6 +272,7 @@ class StoreDamaged(StorageError):
 
 
 class StoreReplaced(StorageError):
-    """The store's file was removed, or another one put in its place, while it was open; close it and open it again."""
+    """The store's file or its log was removed, or another one put in its place, while it was open; close it and open it
+    again. Whether what was being committed at that moment is stored is not known; a `key` makes it safe to repeat."""
 
     code = "store_replaced"

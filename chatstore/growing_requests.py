@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from chatstore import checks
 from chatstore.cursor import Cursor
-from chatstore.errors import InvalidInput
-from chatstore.model import Block, JsonValue, Run, State
+from chatstore.errors import InvalidInput, KeyConflict
+from chatstore.model import Block, JsonValue, Run, RunError, State
 from chatstore.operations import running
 from chatstore.operations.appending import Append, NewBlock
 from chatstore.operations.appending import append as append_blocks
+from chatstore.operations.appending import check as check_append
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.redaction import redacted_json, redacted_or_hidden
 from chatstore.requests import AppendOptions, append_named, split
 from chatstore.requests import usage as usage_json
 from chatstore.writing import drafts
-from chatstore.writing.drafts import BlockOptions
+from chatstore.writing.drafts import RULES, BlockOptions, Rules, rules_of
 from chatstore.writing.lease import LeaseHolder
 
 
@@ -42,13 +45,38 @@ def ending(
     )
 
 
-def error_json(error: BaseException | str) -> str:
+def ruled(ending: Ending, context: ContextRef) -> Ending:
+    """An ending as the rules of a block's context have it."""
+    rules = rules_of(context)
+    if rules is RULES:
+        return ending
+    data = None if ending.data is None else _data_json(json.loads(ending.data), rules)
+    usage = None if ending.usage is None else usage_json(json.loads(ending.usage), rules)
+    error = None if ending.error is None else error_json(RunError(**json.loads(ending.error)), context)
+    return Ending(ending.state, data, usage, error)
+
+
+def _data_json(data: JsonValue, rules: Rules) -> str:
+    shown = data if rules.redact is None else redacted_json(rules.redact, data)
+    return checks.json_text(shown, "data", rules.limits.depth)
+
+
+def error_json(error: BaseException | RunError | str, context: ContextRef | None = None) -> str:
     """Type and message of an error, as JSON. A traceback is for developers and not part of it."""
-    if isinstance(error, BaseException):
+    if isinstance(error, RunError):
+        found = {"type": error.type, "message": error.message}
+    elif isinstance(error, BaseException):
         found = {"type": type(error).__name__, "message": _message(error)}
     else:
         found = {"type": "Error", "message": error}
-    return checks.json_text({name: printable(text) for name, text in found.items()}, "the error")
+    found = {"type": printable(found["type"]), "message": trace_text(found["message"], context)}
+    return checks.json_text(found, "the error")
+
+
+def trace_text(text: str, context: ContextRef | None = None) -> str:
+    """Text about an error that can be stored, whatever was in it; `[redacted]`, if it cannot be redacted."""
+    redact = None if context is None else rules_of(context).redact
+    return printable(text) if redact is None else redacted_or_hidden(redact, printable(text))
 
 
 def _message(error: BaseException) -> str:
@@ -85,7 +113,7 @@ def open_block(
     context: ContextRef, type: str, role: str | None, options: BlockOptions, run_id: str | None, lease: LeaseHolder
 ) -> Callable[[Transaction], list[Block]]:
     """The write that opens a block."""
-    [new] = stamped(drafts.check([drafts.draft(type, role, "", options)]), run_id)
+    [new] = stamped(drafts.check([drafts.draft(type, role, "", options)], rules_of(context)), run_id)
     return lambda transaction: append_blocks(
         transaction, Append(context, [replace(new, state="open", lease_id=lease.take(transaction))])
     )
@@ -102,9 +130,14 @@ def submission(
     context: ContextRef, prompt: str, run_id: str, parent_run_id: str | None, lease: LeaseHolder, options: AppendOptions
 ) -> Callable[[Transaction], tuple[Run, Cursor]]:
     """The write that starts a run and stores the user message it answers; the cursor lies between the two."""
-    wanted = append_named(context, "message", "user", prompt, {**options, "run_id": run_id})
+    asked = append_named(context, "message", "user", prompt, options)
+    wanted = replace(asked, blocks=stamped(asked.blocks, run_id), expect=None)
 
     def submit(transaction: Transaction) -> tuple[Run, Cursor]:
+        if (stored := check_append(transaction, asked)) is not None:  # before the run starts, or it would stay
+            raise KeyConflict(
+                f"key {asked.key!r} was submitted before, as run {stored[0].run_id}; follow that run, or name another"
+            )
         run = running.start_run(transaction, context, run_id, parent_run_id, lease.take)
         history = transaction.open_history(context)
         before = transaction.cursors(context.context_id).at(history.head)

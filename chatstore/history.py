@@ -137,7 +137,7 @@ class History:
         """
         core = self._store._open()
         write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-        growing = Growing(self._context, self._store._write(write)[0], core.flusher)
+        growing = Growing(self._context, self._store._write(write, synced=False)[0], core.flusher)
         core.flusher.join(growing)
         writer = BlockWriter(self._store, growing)
         self._store._opened(writer)
@@ -228,17 +228,29 @@ class History:
         wanted = requests.subscription(followed, after, kind, follow, timeout, filters)
         return self._store._following(Subscription(_Log(self._store, wanted.context_id), wanted))
 
+    def erase(self) -> None:
+        """Removes the context and everything in it, for good; its name is not used again.
+
+        Everybody who follows it is told (HistoryErased); reads and writes from then on raise ContextErased. Returns
+        when no byte of it is left in the store's files, and raises StoreBusy if somebody reads for so long that its
+        log cannot be emptied: call it again. What was backed up or exported is not reached.
+        """
+        self._store._open().erase(self._context)
+
     def tag(self, block: Block | str, *tags: Tag) -> Block:
         """Puts tags on a block; one of the same kind and name takes the new value. The block as it is then."""
-        return self._write(marking.tag_block, requests.block_id(block), requests.tags(tags))
+        rules = self._store._rules
+        added = requests.tags(tags, rules)
+        return self._write(marking.tag_block, requests.block_id(block), added, rules.limits)
 
     def tag_context(self, *tags: Tag) -> None:
         """Puts tags on the history itself, by which `store.contexts(tags=…)` finds it."""
-        self._write(marking.tag_context, requests.tags(tags))
+        rules = self._store._rules
+        self._write(marking.tag_context, requests.tags(tags, rules), rules.limits)
 
     def set_usage(self, block: Block | str, usage: dict[str, JsonValue]) -> Block:
         """Sets what a block cost: a dict such as `{"input_tokens": 12}`. The block as it is then."""
-        return self._write(marking.set_usage, requests.block_id(block), requests.usage(usage))
+        return self._write(marking.set_usage, requests.block_id(block), requests.usage(usage, self._store._rules))
 
     def _append(self, wanted: appending.Append) -> list[Block]:
         run_id = self._run_id()
@@ -276,8 +288,8 @@ class _Log:
 
     def open(self) -> Opened:
         core = self._store._open()
-        head = self._store._read(lambda conn: reading.head(conn, self._context_id))
-        return Opened(core.hub, core.cursors(self._context_id), head)
+        first, head = self._store._read(lambda conn: reading.bounds(conn, self._context_id))
+        return Opened(core.hub, core.cursors(self._context_id), first, head)
 
     def page(self, wanted: Wanted, after: int, limit: int) -> LogPage:
         cursors = self._store._open().cursors

@@ -1,7 +1,7 @@
 """Kinds of reading, and the selection that `get_messages` and `subscribe` share.
 
-A kind is decided when a block is written and kept with it as bits, so that every kind is read by its own index
-and the same word means the same blocks in a query and in a subscription.
+A kind is decided when a block is written and kept with it as bits, so that the same word means the same blocks in a
+query and in a subscription.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ PROMPT: Final = 2
 
 _PERSON_ROLES = frozenset({"user", "assistant"})
 _MODEL_ROLES = _PERSON_ROLES | {"system", "developer"}
-_CALL_TYPES = frozenset({"function_call", "function_result"})
+CALL_TYPES = frozenset({"function_call", "function_result"})
+_SPEAKERS: Final[dict[str | None, int]] = {"user": 0, "assistant": 1, "system": 2, "developer": 3}
+_OTHER_SPEAKER: Final = 4
 _STATES = frozenset({"open", "closed", "failed", "cancelled", "interrupted"})
 
 
@@ -31,7 +33,28 @@ def views_of(type: str, role: str | None, internal: bool) -> int:
     if type == "message":
         transcript = TRANSCRIPT if role in _PERSON_ROLES and not internal else 0
         return transcript | (PROMPT if role in _MODEL_ROLES else 0)
-    return PROMPT if type in _CALL_TYPES else 0
+    return PROMPT if type in CALL_TYPES else 0
+
+
+def speaker_of(type: str, role: str | None, internal: bool) -> int | None:
+    """Who says a message, as a number: its role, and whether it is internal. None of what is no message.
+
+    Every kind and every filter by role means some of these few, so one index by them serves all.
+    """
+    if type != "message":
+        return None
+    return 2 * _SPEAKERS.get(role, _OTHER_SPEAKER) + internal
+
+
+def speakers(views: int, roles: frozenset[str] | None) -> tuple[int, ...]:
+    """The speakers of the messages of a kind and of these roles; those of a rarer role are one, and need a look."""
+    return tuple(
+        speaker_of("message", role, internal) or 0
+        for role in (*_SPEAKERS, None)
+        for internal in (False, True)
+        if not views or views_of("message", role, internal) & views
+        if roles is None or (role in roles if role else bool(roles - _SPEAKERS.keys()))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,16 @@ The sync and the async classes share it, which leaves them one line a method.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict, TypeVar
 from uuid import UUID, uuid5
+from weakref import WeakSet
 
 from chatstore import checks, ids
 from chatstore.cursor import NOW, is_cursor
 from chatstore.errors import InvalidInput, LimitExceeded
 from chatstore.kinds import KINDS, Selection, select, tag_names
+from chatstore.limits import exceeded
+from chatstore.live.following import Following
 from chatstore.live.store_subscription import Wanted as StoreWanted
 from chatstore.live.subscription import Wanted
 from chatstore.model import Block, BlockDraft, JsonValue, Part, Tag
@@ -22,8 +25,9 @@ from chatstore.operations.reading import Range
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import ContextRef
 from chatstore.writing import drafts
-from chatstore.writing.drafts import BlockOptions
+from chatstore.writing.drafts import RULES, BlockOptions, RuledContext, Rules, rules_of
 
+F = TypeVar("F", bound=Following[Any, Any, Any])
 _CONTEXT_KEYS = UUID("8c2f5ad1-0e0d-5f55-9a3e-5f0b9d0c7a11")
 DEFAULT_LIMIT = 1_000
 
@@ -51,25 +55,33 @@ class AppendOptions(BlockOptions, total=False):
     expect: str | None
 
 
-def context(named: str | Mapping[str, str]) -> ContextRef:
+def context(named: str | Mapping[str, str], rules: Rules = RULES) -> ContextRef:
     """The context that an id or context keys name. Keys give an id of their own: a UUIDv5 of the whole of them."""
     if isinstance(named, str):
-        return ContextRef(checks.context_id(named))
+        return _ruled(ContextRef(checks.context_id(named, limit=rules.limits.name)), rules)
     if not isinstance(named, Mapping):
         raise InvalidInput(f"a context is named by a str or a dict of context keys, not {type(named).__name__}")
-    keys = checks.context_keys(named)
+    keys = checks.context_keys(named, rules.limits)
     text = checks.json_text(keys, "the context keys")
-    return ContextRef(str(uuid5(_CONTEXT_KEYS, text)), keys, text)
+    return _ruled(ContextRef(str(uuid5(_CONTEXT_KEYS, text)), keys, text), rules)
+
+
+def _ruled(context: ContextRef, rules: Rules) -> ContextRef:
+    if rules is RULES:
+        return context
+    return RuledContext(context.context_id, context.keys, context.keys_json, rules)
 
 
 def append(
     context: ContextRef, given: Iterable[BlockDraft], key: str | None = None, expect: str | None = None
 ) -> Append:
     """An append of drafts."""
-    checked = drafts.check(given)
+    rules = rules_of(context)
+    checked = drafts.check(given, rules)
     if key is None:
         return Append(context, checked, expect=expect)
-    return Append(context, checked, checks.name(key, "the key"), drafts.digest(checked), expect)
+    named = checks.name(key, "the key", limit=rules.limits.name)
+    return Append(context, checked, named, drafts.digest(checked), expect)
 
 
 def append_named(context: ContextRef, type: str, role: str | None, text: str, options: AppendOptions) -> Append:
@@ -83,7 +95,8 @@ def append_call(
 ) -> Append:
     """An append of a function call."""
     own, key, expect = split(options)
-    return append(context, [drafts.function_call(name, arguments, call_id, own)], key, expect)
+    call = drafts.function_call(name, arguments, call_id, own, rules_of(context).limits)
+    return append(context, [call], key, expect)
 
 
 def append_result(
@@ -111,19 +124,21 @@ def block_id(block: Block | str) -> str:
     return block.id if isinstance(block, Block) else block
 
 
-def tags(given: Sequence[Tag]) -> str:
+def tags(given: Sequence[Tag], rules: Rules = RULES) -> str:
     """Tags to put on something, as JSON."""
-    text = drafts.tags_json(given)
+    text = drafts.tags_json(given, rules.limits)
+    if text is not None and rules.redact is not None:
+        text = drafts.tags_json(drafts.redacted_tags(given, rules.redact), rules.limits)
     if text is None:
         raise InvalidInput("no tags given")
     return text
 
 
-def usage(given: Mapping[str, JsonValue]) -> str:
+def usage(given: Mapping[str, JsonValue], rules: Rules = RULES) -> str:
     """Usage as JSON."""
     if not isinstance(given, Mapping):
         raise InvalidInput(f"usage is {type(given).__name__}; it takes a dict")
-    return checks.json_text(dict(given), "usage")
+    return checks.json_text(dict(given), "usage", rules.limits.depth)
 
 
 def window(
@@ -160,6 +175,18 @@ def subscription(
         follow,
         None if timeout is None else checks.seconds(timeout, "timeout"),
     )
+
+
+def check_subscribers(known: WeakSet[F], rules: Rules) -> None:
+    """Refuses one more subscription where a store has as many open as it may; those that ended do not count."""
+    most = rules.limits.subscribers
+    if len(known) < most:
+        return
+    for subscription in [*known]:
+        if subscription._ended:
+            known.discard(subscription)
+    if len(known) >= most:
+        raise exceeded(f"{len(known) + 1:,} subscriptions open on one store", "subscribers", most)
 
 
 def store_selection(kind: str, filters: BlockFilters) -> Selection:
@@ -248,5 +275,7 @@ def digest(part: Part | str) -> bytes:
 
 def split(options: AppendOptions) -> tuple[BlockOptions, str | None, str | None]:
     """The block's own options, the key, and the cursor that is expected."""
+    if not options:
+        return {}, None, None
     own = {name: value for name, value in options.items() if name not in ("key", "expect")}
     return own, options.get("key"), options.get("expect")  # type: ignore[return-value]

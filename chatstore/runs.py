@@ -19,13 +19,13 @@ from weakref import finalize
 from chatstore import checks, growing_requests, requests
 from chatstore.core import Core
 from chatstore.cursor import Cursor
-from chatstore.errors import BlockEnded, ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
+from chatstore.errors import ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
 from chatstore.ids import id_text, new_id, now
 from chatstore.model import JsonValue, Run
 from chatstore.operations import running
 from chatstore.operations.running import RunEnding
-from chatstore.operations.transaction import Transaction
-from chatstore.writing.growing import Flusher, Growing
+from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.writing.growing import ENDED, Flusher, Growing
 from chatstore.writing.waiting import wait, wait_async
 
 if TYPE_CHECKING:
@@ -42,23 +42,25 @@ _current: ContextVar[tuple[_Scope, ...]] = ContextVar("chatstore_runs", default=
 
 def current_run(store_path: str, context_id: str) -> str | None:
     """The id of the run that blocks of this context are written in now, in this thread or task."""
-    inside = (scope for scope in reversed(_current.get()) if not scope.over)
-    return next((scope.id for scope in inside if scope.place == (store_path, context_id)), None)
+    for scope in reversed(_current.get()):
+        if not scope.over and scope.place == (store_path, context_id):
+            return scope.id
+    return None
 
 
 class _Scope:
     """What both scopes share: the run's id, its parent, its usage, and its place among the current runs."""
 
-    def __init__(self, store_path: str, context_id: str, parent_run_id: str | None) -> None:
+    def __init__(self, store_path: str, context: ContextRef, parent_run_id: str | None) -> None:
         if parent_run_id is not None:
             checks.name(parent_run_id, "parent_run_id")
         self.id = id_text(new_id(now()))
-        self.place = (store_path, context_id)
+        self.place = (store_path, context.context_id)
         self.over = False
         outer = [scope.id for scope in _current.get() if scope.place[0] == store_path and not scope.over]
         self.parent_run_id = outer[-1] if parent_run_id is None and outer else parent_run_id
         self._usage: str | None = None
-        self._context = requests.context(context_id)
+        self._context = context
         self._flusher: Flusher | None = None
 
     def _check_new(self) -> None:
@@ -68,6 +70,16 @@ class _Scope:
     def set_usage(self, usage: Mapping[str, JsonValue]) -> None:
         """What the run cost, such as `{"input_tokens": 12}`; stored with its end."""
         self._usage = requests.usage(usage)
+
+    def _start(self, core: Core) -> Callable[[Transaction], Run]:
+        """The write that starts the run."""
+        return partial(
+            running.start_run,
+            context=self._context,
+            run_id=self.id,
+            parent_run_id=self.parent_run_id,
+            lease=core.lease.take,
+        )
 
     def _started(self, flusher: Flusher) -> None:
         """The run is stored; from here on it is ended somehow."""
@@ -94,7 +106,7 @@ class _Scope:
         """The write that ends the run, with the text that its blocks, stopped by now, still hold."""
         rests: dict[int, str] = {}
         for block in blocks:
-            with suppress(BlockEnded, RunOver):
+            with suppress(*ENDED):
                 rests[block.block.index] = block.rest()
         return self._write(replace(ending, rests=rests))
 
@@ -110,7 +122,8 @@ class _Scope:
         if isinstance(error, _STOPPED):
             return RunEnding("cancelled", usage=self._usage)
         trace = "".join(traceback.format_exception(error))
-        return RunEnding("failed", growing_requests.error_json(error), growing_requests.printable(trace), self._usage)
+        found = growing_requests.error_json(error, self._context)
+        return RunEnding("failed", found, growing_requests.trace_text(trace, self._context), self._usage)
 
 
 class RunScope(_Scope):
@@ -121,14 +134,14 @@ class RunScope(_Scope):
     """
 
     def __init__(self, history: History, parent_run_id: str | None) -> None:
-        super().__init__(str(history._store.path), history.context_id, parent_run_id)
+        super().__init__(str(history._store.path), history._context, parent_run_id)
         self._history = history
 
     def __enter__(self) -> Self:
         core = self._history._store._open()
         self._check_new()
         try:
-            self._history._write(running.start_run, self.id, self.parent_run_id, core.lease.take)
+            self._history._store._write(self._start(core), synced=False)
         except BaseException:
             core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
             raise
@@ -172,14 +185,14 @@ class AsyncRunScope(_Scope):
     """`RunScope` for an event loop: `async with history.run() as run`."""
 
     def __init__(self, history: AsyncHistory, parent_run_id: str | None) -> None:
-        super().__init__(str(history._store.path), history.context_id, parent_run_id)
+        super().__init__(str(history._store.path), history._context, parent_run_id)
         self._history = history
 
     async def __aenter__(self) -> Self:
         core = await self._history._store._open()
         self._check_new()
         try:
-            await self._history._write(running.start_run, self.id, self.parent_run_id, core.lease.take)
+            await self._history._store._write(self._start(core), synced=False, size=1)
         except BaseException:
             core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
             raise

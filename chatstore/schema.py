@@ -43,6 +43,7 @@ BLOCK_UPDATED: Final = 3
 BLOCK_CLOSED: Final = 4
 RUN_STARTED: Final = 5
 RUN_ENDED: Final = 6
+HISTORY_ERASED: Final = 7
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER is SQLite's row id
@@ -55,6 +56,8 @@ store_info = Table(
     sqlite_with_rowid=False,
 )
 
+# `first` and `first_index`: what retention has removed, of the log and of the blocks, ends there. `erased`: 1 while the
+# rows of an erased context are removed, 2 once they are; its name is a digest then.
 histories = Table(
     "histories",
     metadata,
@@ -65,9 +68,15 @@ histories = Table(
     Column("head", BigInteger, nullable=False),
     Column("count", BigInteger, nullable=False),
     Column("last_user", BigInteger),
+    Column("first", BigInteger, nullable=False, server_default="0"),
+    Column("first_index", BigInteger, nullable=False, server_default="0"),
+    Column("erased", SmallInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
+
+being_erased: ColumnClause[bool] = literal_column("histories.erased = 1")
+Index("histories_erased", histories.c.id, sqlite_where=text("erased = 1"))
 
 context_keys = Table(
     "context_keys",
@@ -96,6 +105,7 @@ blocks = Table(
     Column("tags", Text),
     Column("internal", Boolean, nullable=False),
     Column("views", SmallInteger, nullable=False),
+    Column("speaker", SmallInteger),
     Column("state", Text, nullable=False),
     Column("usage", Text),
     Column("sequence", BigInteger, nullable=False),
@@ -116,38 +126,32 @@ def _bare(condition: ColumnClause[bool]) -> TextClause:
 # a query that repeats its condition to the letter, so these are literals and shared with `operations.selecting`.
 in_transcript: ColumnClause[bool] = literal_column("blocks.views & 1 = 1")
 in_prompt: ColumnClause[bool] = literal_column("blocks.views & 2 = 2")
+no_message: ColumnClause[bool] = literal_column("blocks.speaker IS NULL")
+is_message: ColumnClause[bool] = literal_column("blocks.speaker IS NOT NULL")
 not_closed: ColumnClause[bool] = literal_column("blocks.state <> 'closed'")
 is_open: ColumnClause[bool] = literal_column("blocks.state = 'open'")
 has_pieces: ColumnClause[bool] = literal_column("blocks.pieces_until IS NOT NULL")
 is_running: ColumnClause[bool] = literal_column("runs.state = 'running'")
 
-Index("blocks_id", blocks.c.history_id, blocks.c.id, unique=True)
-for _name, _condition in (("blocks_transcript", in_transcript), ("blocks_prompt", in_prompt)):
-    Index(_name, blocks.c.history_id, blocks.c.index, sqlite_where=_bare(_condition))
-Index("blocks_type", blocks.c.history_id, blocks.c.type, blocks.c.index)
-Index("blocks_role", blocks.c.history_id, blocks.c.role, blocks.c.index)
-for _column in (blocks.c.author, blocks.c.run_id):
-    _given = _column.is_not(None)
-    Index(
-        f"blocks_{_column.name}",
-        blocks.c.history_id,
-        _column,
-        blocks.c.index,
-        sqlite_where=_given,
-    )
-Index(
-    "blocks_state",
-    blocks.c.history_id,
-    blocks.c.state,
-    blocks.c.index,
-    sqlite_where=_bare(not_closed),
-)
+# Each index that a block is in takes a page more of every append. A message is in one, by who says it (see
+# `kinds.speaker_of`), which serves kinds and roles; everything else is in those of its type and its role. No index has
+# the ids: a block's place is in its id.
+for _column, _condition in (
+    (blocks.c.speaker, is_message),
+    (blocks.c.type, no_message),
+    (blocks.c.role, literal_column("blocks.speaker IS NULL AND role IS NOT NULL")),
+    (blocks.c.author, literal_column("blocks.author IS NOT NULL")),
+    (blocks.c.run_id, literal_column("blocks.run_id IS NOT NULL")),
+    (blocks.c.state, not_closed),
+):
+    Index(f"blocks_{_column.name}", blocks.c.history_id, _column, blocks.c.index, sqlite_where=_bare(_condition))
 
 Index("blocks_lease", blocks.c.lease_id, sqlite_where=_bare(is_open))
 # `pieces_until` is the end, in the log, of the pieces that a finished block grew by; none once they are removed.
 Index("blocks_pieces", blocks.c.updated_at, sqlite_where=_bare(has_pieces))
 
 # `text` is the piece that was appended, at `offset` characters; of a run's start and end it is the run's id.
+# `checksum`: see `operations.checksums`.
 changes = Table(
     "changes",
     metadata,
@@ -158,6 +162,7 @@ changes = Table(
     Column("block_index", BigInteger),
     Column("offset", BigInteger),
     Column("text", Text),
+    Column("checksum", BigInteger, nullable=False),
 )
 Index("changes_sequence", changes.c.history_id, changes.c.sequence, unique=True)
 

@@ -17,18 +17,24 @@ from chatstore import core, growing_requests, requests
 from chatstore.block_writer import BlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
-from chatstore.databases import Location
+from chatstore.databases import Location, backup, inspecting
+from chatstore.databases.backup import BackupReport, Progress
 from chatstore.errors import ChatStoreError, InvalidInput, StoreClosed
 from chatstore.history import History
+from chatstore.limits import DEFAULT, Limits
 from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
 from chatstore.live.subscription import Subscription
-from chatstore.model import Context, Part, Tag
+from chatstore.model import Context, Part, Retain, Tag
 from chatstore.operations import histories, log, reading
+from chatstore.operations.checking import CheckReport
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
+from chatstore.redaction import Redact
 from chatstore.requests import AppendOptions, BlockFilters
 from chatstore.runs import RunHandle, RunScope
+from chatstore.writing.committer import Durability
+from chatstore.writing.drafts import rules
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +47,16 @@ class ChatStore:
     `location` is a path or an `sqlite:///` URL. What is not there is made, unless `create=False`. `busy_timeout`:
     seconds that a write waits for other processes before it raises StoreBusy. `wake`: how commits of other
     processes are noticed, one of `auto`, `inotify`, `watchfiles`, `poll` and `none` (looks twice a second).
+    `durability`: what a power cut can take. "token" syncs no commit, so the last moments of anything; "message" syncs
+    all but the text of blocks still open, so nothing that was finished; "full" syncs that too. The death of a process
+    takes nothing that was acknowledged, whichever it is.
+
+    `retain`: what is kept of each history. What is older is removed little by little, beside the writes of this
+    process, or at once by `prune()`; cursors from before raise CursorExpired.
+
+    `redact`: a function that is given every text before it is stored, and returns it without secrets, such as
+    `redact_secrets`; of an open block it gets whole words, or with a Redactor whatever may be one secret. `limits`:
+    how large what is written may be.
 
     Close it, or use it as a context manager. Raises an OpenError, and leaves the file as it was, when there is
     something else at the path or a store of another format.
@@ -54,8 +70,14 @@ class ChatStore:
         busy_timeout: float = 30.0,
         wake: str = "auto",
         lease: float = 30.0,
+        durability: Durability = "message",
+        retain: Retain | None = None,
+        redact: Redact | None = None,
+        limits: Limits = DEFAULT,
     ) -> None:
-        self._core: Core | None = core.acquire(location, Options(create, busy_timeout, wake, lease))
+        self._rules = rules(limits, redact)
+        options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits)
+        self._core: Core | None = core.acquire(location, options)
         self._path = self._core.path
         self._subscriptions: WeakSet[Subscription | StoreSubscription] = WeakSet()
         self._writing: WeakSet[BlockWriter | RunScope] = WeakSet()
@@ -76,7 +98,7 @@ class ChatStore:
 
     def history(self, context: str | Mapping[str, str]) -> History:
         """The history of a context, named by its id or by context keys, which are matched exactly and as a whole."""
-        return History(self, requests.context(context))
+        return History(self, requests.context(context, self._rules))
 
     def contexts(
         self,
@@ -126,6 +148,10 @@ class ChatStore:
         handle._start(agent, prompt)
         return handle
 
+    def prune(self) -> int:
+        """Removes what the store is not told to retain (see `retain=`), everywhere and now; how many blocks."""
+        return self._open().prune()
+
     def compact(self, *, older_than: float = 0.0) -> int:
         """Removes the pieces that blocks grew by, of blocks that ended more than so many seconds ago; how many.
 
@@ -135,7 +161,7 @@ class ChatStore:
         step = self._open().compaction(requests.time_before(older_than))
         removed, more = 0, True
         while more:
-            count, more = self._write(step)
+            count, more = self._write(step, synced=False)
             removed += count
         return removed
 
@@ -161,6 +187,23 @@ class ChatStore:
         """The bytes of a stored part, given as the part or its digest. Raises BlobNotFound."""
         digest = requests.digest(part)
         return self._read(lambda conn: reading.blob(conn, digest))
+
+    def backup(self, path: Location, *, overwrite: bool = False, progress: Progress | None = None) -> BackupReport:
+        """Copies the store to `path` as it is at one moment, while others go on writing; what the copy holds.
+
+        It holds all that was acknowledged before the call. It is a store with an identity of its own, so that cursors
+        of this one are refused there. The file is whole and synced to the disk when it appears at `path`, with mode
+        0600; one that is there already is an InvalidInput, unless `overwrite`. `progress(done, total)` is told bytes.
+        """
+        return backup.backup(self._open().database, path, overwrite=overwrite, progress=progress)
+
+    def check(self, *, progress: Progress | None = None) -> CheckReport:
+        """Compares all that is stored with the log and its checksums, and says what is damaged, block by block.
+
+        Others may go on writing: it reads in short pages. `progress(done, total)` is told blocks. Every problem found
+        is in the report, and nothing is changed; `chatstore check --repair` changes it.
+        """
+        return inspecting.check(self._open().database, progress)
 
     def close(self) -> None:
         """Ends the store's subscriptions and closes it. Idempotent."""
@@ -190,6 +233,7 @@ class ChatStore:
 
     def _following(self, subscription: S) -> S:
         with self._following_lock:
+            requests.check_subscribers(self._subscriptions, self._rules)
             self._subscriptions.add(subscription)
         return subscription
 
@@ -204,8 +248,8 @@ class ChatStore:
         with self._following_lock:
             return sorted(self._writing, key=lambda writing: isinstance(writing, RunScope))  # blocks before their runs
 
-    def _write(self, write: Callable[[Transaction], T]) -> T:
-        return self._open().committer.run(write)
+    def _write(self, write: Callable[[Transaction], T], *, synced: bool = True) -> T:
+        return self._open().committer.run(write, synced=synced)
 
     def _read(self, read: Callable[[Connection], T]) -> T:
         database = self._open().database

@@ -9,18 +9,24 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import opened_files
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from chatstore import AsyncChatStore, ChatStore, core
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("untimed")
 
 # Whoever starts the tests in the background has them ignore Ctrl-C, and every process that they start with them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _checked_out: set[int] = set()
+sys.addaudithook(opened_files.hear)
 
 
 @event.listens_for(Pool, "checkout")
@@ -65,6 +71,14 @@ def nothing_left_behind(tmp_path: Path) -> Iterator[None]:
     core._cores.clear()
     _checked_out.clear()
     assert not left, f"left behind: {', '.join(left)}"
+
+
+@pytest.fixture(autouse=True)
+def no_database_opened_by_hand() -> Iterator[None]:
+    """Fails a test in which chatstore opens a database file itself: closing it would drop SQLite's locks."""
+    opened_files.forget()
+    yield
+    assert not (wrong := opened_files.wrongly_opened()), ", ".join(wrong)
 
 
 def _left_behind(tmp_path: Path, before: set[threading.Thread]) -> list[str]:

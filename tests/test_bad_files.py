@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import pickle
+import random
+import socket
 import sqlite3
+import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,6 +52,43 @@ def change_header(path: Path, at: int, to: bytes) -> None:
         file.write(to)
 
 
+def make_archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("chat.db", b"hello" * 1000)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"/proc/self/cwd/{os.path.relpath(path)}" if len(str(path)) > 100 else str(path))
+
+
+def make_from_log(path: Path, suffix: str) -> None:
+    """One of SQLite's files beside a store, put in the store's place."""
+    with ChatStore(path.with_name("other.db")) as store:
+        store.history("a").append_user_message("x")
+        run(
+            "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])",
+            path.with_name(f"other.db{suffix}"),
+            path,
+        )
+    path.with_name("other.db").unlink()
+
+
+def make_changed(path: Path, *statements: str) -> None:
+    """A store that another program changed."""
+    make_store(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        for statement in statements:
+            conn.execute(statement)
+
+
+def make_second_name(path: Path) -> None:
+    elsewhere = path.parent.with_name(f"{path.parent.name}-elsewhere")
+    elsewhere.mkdir()
+    make_store(elsewhere / "chat.db")
+    path.hardlink_to(elsewhere / "chat.db")
+
+
 FOREIGN: dict[str, tuple[Callable[[Path], object], type[ChatStoreError]]] = {
     "a directory": (lambda path: path.mkdir(), NotAStore),
     "a text file": (lambda path: path.write_text("hello\n" * 1000), NotAStore),
@@ -66,6 +108,40 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], type[ChatStoreError]]] = {
     "a page size that is none": (lambda path: change_header(path, 16, b"\x03\x03"), ChatStoreError),
     "an older format": (lambda path: change_header(path, 60, bytes(4)), SchemaTooOld),
     "a newer format": (lambda path: change_header(path, 60, b"\0\0\x03\xe7"), SchemaTooNew),
+    "the newest format there can be": (lambda path: change_header(path, 60, b"\x7f\xff\xff\xff"), SchemaTooNew),
+    "a format below zero": (lambda path: change_header(path, 60, b"\xff\xff\xff\xff"), SchemaTooOld),
+    "an archive": (make_archive, NotAStore),
+    "a socket": (make_socket, NotAStore),
+    "JSON Lines": (lambda path: path.write_text('{"role": "user"}\n' * 500), NotAStore),
+    "a dump in SQL": (lambda path: path.write_text("CREATE TABLE blocks (id);\n" * 500), NotAStore),
+    "UTF-16": (lambda path: path.write_text("SQLite format 3" * 500, encoding="utf-16"), NotAStore),
+    "a pickle": (lambda path: path.write_bytes(pickle.dumps(["SQLite format 3"] * 500)), NotAStore),
+    "an encrypted file": (lambda path: path.write_bytes(random.Random(5).randbytes(65536)), NotAStore),
+    "a program": (lambda path: path.write_bytes(b"\x7fELF" + bytes(8192)), NotAStore),
+    "a script": (lambda path: path.write_text("#!/bin/sh\n" * 500), NotAStore),
+    "SQLite 2": (lambda path: path.write_bytes(b"** This file contains an SQLite 2.1 database **" * 99), NotAStore),
+    "a log": (lambda path: make_from_log(path, "-wal"), NotAStore),
+    "an index of a log": (lambda path: make_from_log(path, "-shm"), NotAStore),
+    "an empty database": (lambda path: make_changed(path, "PRAGMA application_id=0"), NotAStore),
+    "a store under another's id": (lambda path: make_changed(path, "PRAGMA application_id=1"), NotAStore),
+    "a link to a directory": (lambda path: path.symlink_to(path.parent.parent), NotAStore),
+    "a link to a text file": (lambda path: path.symlink_to(Path(__file__)), NotAStore),
+    "a link to a device that has no end": (lambda path: path.symlink_to("/dev/zero"), NotAStore),
+    "a file with two names": (make_second_name, OpenError),
+    "a version to read that is none": (lambda path: change_header(path, 19, b"\x09"), NotAStore),
+    "all bytes of a page reserved": (lambda path: change_header(path, 20, b"\xff" * 4), NotAStore),
+    "payload that fills no page": (lambda path: change_header(path, 21, b"\x01\x01\x01"), NotAStore),
+    "a page size of nothing": (lambda path: change_header(path, 16, bytes(2)), NotAStore),
+}
+
+DAMAGED: dict[str, tuple[Callable[[Path], object], type[ChatStoreError]]] = {
+    "a page size of another": (lambda path: change_header(path, 16, b"\x20\x00"), ChatStoreError),
+    "a format of tables that is none": (lambda path: change_header(path, 44, b"\0\0\0\x09"), ChatStoreError),
+    "one page": (lambda path: (make_store(path), os.truncate(path, 1024)), ChatStoreError),
+    "a first page that is no table": (lambda path: change_header(path, 100, b"\0"), ChatStoreError),
+    "a first page of noise": (lambda path: change_header(path, 100, bytes(range(256)) * 3), ChatStoreError),
+    "no table of identities": (lambda path: make_changed(path, "DROP TABLE store_info"), StoreDamaged),
+    "no identity": (lambda path: make_changed(path, "DELETE FROM store_info"), StoreDamaged),
 }
 
 
@@ -81,6 +157,17 @@ def test_what_is_no_store_of_this_version_is_refused_and_left_as_it_was(
         assert path.resolve().name in str(refusal.value)
     assert digests(path.parent) == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("make", "error"), DAMAGED.values(), ids=DAMAGED)
+def test_a_store_that_was_damaged_is_refused_and_left_as_it_was(
+    path: Path, make: Callable[[Path], object], error: type[ChatStoreError]
+) -> None:
+    make(path)
+    before = digests(path.parent)
+    with pytest.raises(error):
+        ChatStore(path)
+    assert before in digests(path.parent)
 
 
 @pytest.mark.parametrize("make", [make for make, _ in FOREIGN.values()], ids=FOREIGN)
@@ -170,22 +257,86 @@ def test_a_page_of_noise_is_an_error_of_ours_or_does_no_harm(path: Path, page: i
         assert isinstance(error, StoreDamaged | OpenError)
 
 
-def test_a_store_without_its_identity_is_damaged(path: Path) -> None:
-    make_store(path)
-    with sqlite3.connect(path) as conn:
-        conn.execute("DELETE FROM store_info")
-    conn.close()
-    with pytest.raises(StoreDamaged):
-        ChatStore(path)
+# What lies beside a good store: SQLite takes of a log what is whole and belongs to it, and no more.
 
 
-def test_a_store_without_its_tables_is_damaged(path: Path) -> None:
+def leave_log(path: Path, number: int) -> None:
+    """A store whose process was killed: one context is in the file, the next only in the log."""
     make_store(path)
-    with sqlite3.connect(path) as conn:
-        conn.execute("DROP TABLE store_info")
-    conn.close()
-    with pytest.raises((StoreDamaged, OpenError)):
-        ChatStore(path)
+    run(
+        """
+        import os, sys
+        from chatstore import ChatStore
+        history = ChatStore(sys.argv[1]).history("in the log")
+        for number in range(int(sys.argv[2])):
+            history.append_user_message(f"{number}")
+        os._exit(0)
+        """,
+        path,
+        number,
+    )
+
+
+def cut_log(path: Path) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    os.truncate(log, log.stat().st_size - 100)
+
+
+def flip_in_log(path: Path) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    with log.open("r+b") as file:
+        file.seek(log.stat().st_size - 500)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 0xFF]))
+
+
+def remove_index(path: Path) -> None:
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+
+
+BESIDE: dict[str, tuple[Callable[[Path], object], int]] = {
+    "its own log": (lambda path: None, 20),
+    "its own log without an index": (remove_index, 20),
+    "its own log and an index of noise": (
+        lambda path: path.with_name(f"{path.name}-shm").write_bytes(bytes(range(256)) * 128),
+        20,
+    ),
+    "its own log, cut within the last commit": (cut_log, 19),
+    "its own log, changed within the last commit": (flip_in_log, 19),
+    "a log of noise": (
+        lambda path: path.with_name(f"{path.name}-wal").write_bytes(random.Random(5).randbytes(9999)),
+        0,
+    ),
+    "an empty log": (lambda path: path.with_name(f"{path.name}-wal").write_bytes(b""), 0),
+    "no log": (lambda path: path.with_name(f"{path.name}-wal").unlink(), 0),
+}
+
+
+@pytest.mark.parametrize(("change", "kept"), BESIDE.values(), ids=BESIDE)
+def test_of_a_log_that_was_left_what_is_whole_is_kept(path: Path, change: Callable[[Path], object], kept: int) -> None:
+    leave_log(path, 20)
+    change(path)
+    with ChatStore(path) as store:
+        history = store.history("in the log")
+        assert [block.text for block in history.get_messages()] == [str(number) for number in range(kept)]
+        assert history.append_user_message("goes on").index == kept
+        assert [store.history(name).count() for name in ("a", "b")] == [300, 300]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.6, 0.8])
+def test_a_flipped_byte_is_an_error_of_ours_or_stays_where_it_is(path: Path, share: float) -> None:
+    make_store(path)
+    with path.open("r+b") as file:
+        file.seek(int(path.stat().st_size * share))
+        file.write(bytes([255 - file.read(1)[0]]))
+    try:
+        with ChatStore(path) as store:
+            texts = [block.text for name in ("a", "b") for block in store.history(name).get_messages()]
+            store.history("c").append_user_message("y")
+            assert len(texts) == 600
+    except ChatStoreError as error:
+        assert isinstance(error, StoreDamaged | OpenError)
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])

@@ -222,12 +222,8 @@ def test_contexts_are_searched_by_an_index(opened: ChatStore, spy: Spy, wanted: 
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
-        ({"kind": "transcript", "last": 50}, "blocks_transcript"),
-        ({"kind": "transcript", "limit": 50}, "blocks_transcript"),
-        ({"kind": "prompt", "last": 50}, "blocks_prompt"),
         ({"kind": "trace", "last": 50}, "PRIMARY|sqlite_autoindex_blocks_1|history_id=\\? AND index"),
         ({"types": ["status"], "last": 50}, "blocks_type"),
-        ({"roles": ["user"], "last": 50}, "blocks_role"),
         ({"authors": ["agent-1"], "last": 50}, "blocks_author"),
         ({"run": "run-3", "last": 50}, "blocks_run_id"),
         ({"states": ["failed"], "last": 50}, "blocks_state"),
@@ -240,6 +236,29 @@ def test_the_last_blocks_are_read_in_the_order_of_the_index_that_fits(
     plan = list(spy.plans(lambda: history.get_messages(**wanted)).values())[-1]
     assert not any("TEMP B-TREE" in step for step in plan), plan
     assert any(re.search(index, step) for step in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("wanted", "speakers"),
+    [
+        ({"kind": "transcript", "last": 50}, 2),
+        ({"kind": "transcript", "limit": 50}, 2),
+        ({"kind": "prompt", "last": 50}, 8),
+        ({"types": ["message"], "last": 50}, 10),
+        ({"roles": ["user"], "last": 50}, 2),
+        ({"roles": ["user", "tool"], "types": ["message", "status"], "limit": 50}, 4),
+    ],
+    ids=str,
+)
+def test_messages_are_read_by_who_says_them_each_in_the_order_of_the_index(
+    history: History, spy: Spy, wanted: dict[str, Any], speakers: int
+) -> None:
+    plan = list(spy.plans(lambda: history.get_messages(**wanted)).values())[-1]
+    read = [step for step in plan if "INDEX" in step and "PRIMARY" not in step and "autoindex" not in step]
+    assert [step for step in read if "blocks_speaker" in step] == read[:speakers], plan
+    assert all(re.search(r"\(history_id=\? AND (speaker|type|role)=\?", step) for step in read), plan
+    # What is sorted is what the branches found, each no more than the limit.
+    assert sum("TEMP B-TREE" in step for step in plan) <= 1, plan
 
 
 @pytest.mark.parametrize("after", ["start", "middle"])

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "chatstore"
 
 LAYERS = (
     ("errors",),
+    ("limits", "redaction"),
     ("cursor", "checks", "ids", "forking", "processes"),
     ("model",),
     ("changes", "kinds", "prompts"),
@@ -38,18 +39,24 @@ FACES = {"formats", "demo", "testing", "cli", "__main__"}
 PUBLIC_MODULES = {
     *("errors", "model", "changes", "kinds", "cursor"),
     *("history", "async_history", "store", "async_store", "live.subscription", "live.store_subscription"),
-    *("block_reader", "block_writer", "runs", "collecting"),
+    *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction"),
     "migrate",
 }
 """They define what the public package gives; `migrate` is public by itself, as the package does not load Alembic."""
 
 BENEATH_THE_FACES = {
     ("cli.append", "writing.drafts"): "makes the draft of a type and role given as words",
+    ("cli.check", "databases.repairing"): "changes rows below the store",
+    ("cli.check", "operations.checking"): "prints what was found",
+    ("cli.doctor", "databases"): "finds the file that a URL means",
+    ("cli.doctor", "databases.diagnosis"): "prints what was found",
+    ("cli.doctor", "live.wakers.measuring"): "measures the wake-ups",
     ("cli.info", "databases.sqlite_file"): "prints the format of the file",
     ("cli.show", "requests"): "the type of the filters",
     ("cli.tail", "databases"): "finds the file that a URL means",
     ("cli.tail", "live.wakers.files"): "waits for a file that is not there yet",
     ("cli.transfer", "checks"): "fills batches to their limit",
+    ("cli.vacuum", "databases.vacuuming"): "changes the file below the store",
     ("formats.exchanges", "checks"): "parses arguments as an append does",
     ("formats.exchanges", "prompts"): "closes calls as a read of a prompt does",
     ("formats.openai_chat", "checks"): "refuses a file's line before anything of the file is written",

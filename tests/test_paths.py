@@ -89,6 +89,28 @@ def test_relative_paths_links_urls_and_slashes_name_one_store(tmp_path: Path, mo
                 assert again.history("c").get_messages() == [block]
 
 
+def test_a_second_name_of_the_file_is_refused_until_it_is_gone(path: Path) -> None:
+    with ChatStore(path) as store:
+        block = store.history("c").append_user_message("x")
+    second = path.with_name("second.db")
+    second.hardlink_to(path)
+    for name in (path, second):
+        with pytest.raises(OpenError, match="hard link"):
+            ChatStore(name)
+    second.unlink()
+    with ChatStore(path) as store:
+        assert store.history("c").get_messages() == [block]
+
+
+def test_a_name_left_by_a_process_that_was_killed_while_it_made_the_store_is_none(path: Path) -> None:
+    ChatStore(path).close()
+    left = path.with_name(f".{path.name}-abcdefgh")
+    left.mkdir()
+    (left / "new.db").hardlink_to(path)
+    with ChatStore(path) as store:
+        store.history("c").append_user_message("x")
+
+
 def test_a_link_to_nothing_makes_the_store_it_points_to(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "chat.db")
     with ChatStore(tmp_path / "link.db") as store:

@@ -1,17 +1,295 @@
-"""A store whose file is removed or replaced while it is open: an error that says so, and never an empty store."""
+"""What is done to a store's files while it is open: an error that says so, or no harm, and never a lost append."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from other_processes import run
 
-from chatstore import ChatStore, StorageError, StoreReplaced
+from chatstore import AsyncChatStore, BlockAdded, ChatStore, StoreReplaced
+from chatstore.databases.files import LATELY
+
+TOLD_WITHIN = 5.0
+"""Seconds in which a subscriber learns of it; the store looks twice a second."""
 
 
-def remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+def beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def remove(path: Path, *suffixes: str) -> None:
+    for suffix in suffixes or ("", "-wal", "-shm"):
+        beside(path, suffix).unlink(missing_ok=True)
+
+
+def remove_index(path: Path) -> None:
+    """Nothing is lost with it, and it is looked at somewhat less often."""
+    remove(path, "-shm")
+    time.sleep(LATELY)
+
+
+def shell(path: Path, *statements: str) -> str:
+    """What SQLite's own shell or another program does: a process without chatstore."""
+    return run(
+        """
+        import sqlite3, sys
+        conn = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=0.2)
+        for statement in sys.argv[2:]:
+            try:
+                print(conn.execute(statement).fetchall())
+            except sqlite3.OperationalError as error:
+                print(error)
+        conn.close()
+        """,
+        path,
+        *statements,
+    )
+
+
+def copy(path: Path, target: Path) -> Path:
+    """Copies the file in another process: closing it here would drop locks, and that is another scenario."""
+    run("import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])", path, target)
+    return target
+
+
+def replace_by_another_store(path: Path) -> None:
+    other = path.parent / "other" / "chat.db"
+    other.parent.mkdir()
+    with ChatStore(other) as store:
+        store.history("c").append_user_message("another store's")
+    other.replace(path)
+
+
+def restore(path: Path) -> None:
+    backup = copy(path, path.with_suffix(".backup"))
+    remove(path)
+    backup.rename(path)
+
+
+def rename_directory(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("renamed"))
+
+
+def rename_and_put_another(path: Path) -> None:
+    rename_directory(path)
+    path.parent.mkdir()
+    with ChatStore(path) as store:
+        store.history("c").append_user_message("another store's")
+
+
+def rename_and_rename_back(path: Path) -> None:
+    rename_directory(path)
+    path.parent.with_name("renamed").rename(path.parent)
+
+
+def open_and_close(path: Path) -> None:
+    for suffix in ("", "-wal"):
+        with beside(path, suffix).open("rb") as file:
+            file.read()
+    shell(path, "SELECT count(*) FROM blocks")
+
+
+def take_the_log_away(path: Path) -> None:
+    assert "locked" in shell(path, "PRAGMA journal_mode=DELETE")
+
+
+REFUSED: dict[str, Callable[[Path], object]] = {
+    "the database removed": lambda path: remove(path, ""),
+    "the log removed": lambda path: remove(path, "-wal"),
+    "the index of the log removed": remove_index,
+    "log and index removed": lambda path: remove(path, "-wal", "-shm"),
+    "everything removed": remove,
+    "the database replaced by a copy": lambda path: copy(path, path.with_suffix(".copy")).replace(path),
+    "the database replaced by another store": replace_by_another_store,
+    "restored from a backup": restore,
+    "the directory renamed": rename_directory,
+    "the directory renamed, another in its place": rename_and_put_another,
+}
+HARMLESS: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: None,
+    "opened and closed by hand, closed by another process": open_and_close,
+    "read by a shell": lambda path: shell(path, "SELECT * FROM blocks"),
+    "written by a shell": lambda path: shell(path, "UPDATE store_info SET value = value"),
+    "VACUUM": lambda path: shell(path, "VACUUM"),
+    "a checkpoint": lambda path: shell(path, "PRAGMA wal_checkpoint(TRUNCATE)"),
+    "the log taken away": take_the_log_away,
+    "the mode changed": lambda path: path.chmod(0o644),
+}
+KEEP_WHAT_THERE_WAS = (
+    *("the log removed", "the index of the log removed", "log and index removed", "the database replaced by a copy"),
+)
+"""Nothing acknowledged before is lost either, once the store is closed."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """In a directory that can be renamed."""
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store" / "chat.db"
+
+
+def texts(path: Path) -> list[str]:
+    """What another process finds, which has never had the store open; nothing where there is none."""
+    found = run(
+        """
+        import sys
+        from chatstore import ChatStore, OpenError
+        try:
+            with ChatStore(sys.argv[1]) as store:
+                print(*(block.text for block in store.history("c").get_messages()))
+        except OpenError:
+            pass
+        """,
+        path,
+    )
+    return found.split()
+
+
+@pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
+def test_a_writer_is_refused_from_then_on(path: Path, act: Callable[[Path], object]) -> None:
+    with ChatStore(path) as store:
+        history = store.history("c")
+        acknowledged = [history.append_user_message(f"before-{number}").text for number in range(20)]
+        act(path)
+        for _ in range(2):
+            with pytest.raises(StoreReplaced, match=r"chat\.db.*open it again"):
+                history.append_user_message("after")
+        with pytest.raises(StoreReplaced):
+            history.get_messages()
+    found = texts(path)
+    assert found.count("after") <= 1, "refused before it was committed, but for the first"
+    if any(act is REFUSED[name] for name in KEEP_WHAT_THERE_WAS):
+        assert [text for text in found if text != "after"] == acknowledged
+
+
+@pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
+async def test_a_writer_on_an_event_loop_is_refused_from_then_on(path: Path, act: Callable[[Path], object]) -> None:
+    async with AsyncChatStore(path, durability="token") as store:
+        history = store.history("c")
+        for number in range(20):
+            await history.append_user_message(f"before-{number}")
+        act(path)
+        answers = [history.append_user_message("after") for _ in range(10)]
+        assert [type(answer) for answer in await asyncio.gather(*answers, return_exceptions=True)] == [
+            StoreReplaced
+        ] * 10
+        with pytest.raises(StoreReplaced):
+            await history.count()
+    assert texts(path).count("after") <= 10, "one commit, and not tried again"
+
+
+@pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
+def test_whoever_streams_is_refused_from_then_on(path: Path, act: Callable[[Path], object]) -> None:
+    # The close says so too: it can end nothing that is open.
+    with pytest.raises(StoreReplaced), ChatStore(path) as store:
+        block = store.history("c").open_message()
+        block.write("before")
+        block.flush()
+        act(path)
+        with pytest.raises(StoreReplaced):  # the write only if it has been found out meanwhile
+            block.write("after")
+            block.close()
+    assert texts(path) in ([], ["before"], ["beforeafter"], ["another", "store's"])
+
+
+@pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
+def test_a_subscriber_is_told(path: Path, act: Callable[[Path], object]) -> None:
+    with ChatStore(path) as store:
+        history = store.history("c")
+        history.append_user_message("x")
+        with history.subscribe(timeout=TOLD_WITHIN) as changes:
+            next(changes)
+            act(path)
+            with pytest.raises(StoreReplaced):
+                next(changes)
+
+
+@pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
+async def test_a_subscriber_on_an_event_loop_is_told(path: Path, act: Callable[[Path], object]) -> None:
+    async with AsyncChatStore(path) as store:
+        history = store.history("c")
+        await history.append_user_message("x")
+        async with history.subscribe(timeout=TOLD_WITHIN) as changes:
+            await anext(changes)
+            act(path)
+            with pytest.raises(StoreReplaced):
+                await anext(changes)
+
+
+@pytest.mark.parametrize("act", HARMLESS.values(), ids=HARMLESS)
+def test_what_does_no_harm_loses_nothing_for_writers_and_subscribers(path: Path, act: Callable[[Path], object]) -> None:
+    acknowledged = []
+    with ChatStore(path) as store:
+        history = store.history("c")
+        with history.subscribe(timeout=TOLD_WITHIN) as changes:
+            for number in range(5):
+                acknowledged.append(history.append_user_message(f"ours-{number}").text)
+                act(path)
+                acknowledged.append(f"theirs-{number}")
+                run(_APPEND, path, acknowledged[-1])
+                seen = [next(changes) for _ in range(2)]
+                assert [change.block.text for change in seen if isinstance(change, BlockAdded)] == acknowledged[-2:]
+    assert texts(path) == acknowledged
+
+
+def test_a_directory_that_is_renamed_for_a_moment_may_be_refused_and_loses_nothing(path: Path) -> None:
+    acknowledged = []
+    with ChatStore(path) as store, suppress(StoreReplaced):  # whether somebody looked in that moment is chance
+        for number in range(5):
+            acknowledged.append(store.history("c").append_user_message(f"ours-{number}").text)
+            rename_and_rename_back(path)
+    assert acknowledged
+    assert texts(path)[: len(acknowledged)] == acknowledged
+
+
+_APPEND = """
+    import sys
+    from chatstore import ChatStore
+    with ChatStore(sys.argv[1]) as store:
+        store.history("c").append_user_message(sys.argv[2])
+"""
+
+
+def test_what_the_log_held_is_kept_when_it_was_removed_under_two_processes(path: Path) -> None:
+    with ChatStore(path) as store:
+        history = store.history("c")
+        acknowledged = [history.append_user_message(f"before-{number}").text for number in range(20)]
+        run(
+            """
+            import os, sys
+            from chatstore import ChatStore, StoreReplaced
+            with ChatStore(sys.argv[1]) as store:
+                history = store.history("c")
+                history.append_user_message("theirs")
+                os.unlink(sys.argv[1] + "-wal")
+                try:
+                    history.append_user_message("after")
+                except StoreReplaced:
+                    pass
+                else:
+                    sys.exit("acknowledged")
+            """,
+            path,
+        )
+        with pytest.raises(StoreReplaced):
+            history.append_user_message("after")
+    assert [text for text in texts(path) if text != "after"] == [*acknowledged, "theirs"]
+
+
+def test_a_log_that_another_process_began_is_left_to_it(path: Path) -> None:
+    with ChatStore(path) as store:
+        store.history("c").append_user_message("before")
+        shell(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+        remove(path, "-wal", "-shm")
+        run(_APPEND, path, "theirs")
+        with pytest.raises(StoreReplaced):
+            store.history("c").append_user_message("after")
+    assert texts(path) == ["before", "theirs"]
 
 
 def test_a_store_made_anew_at_the_path_is_another_one(path: Path) -> None:
@@ -25,22 +303,32 @@ def test_a_store_made_anew_at_the_path_is_another_one(path: Path) -> None:
             assert [block.text for block in again.history("a").get_messages()] == ["new"]
 
 
-def test_a_follower_is_told_that_its_file_is_gone(path: Path) -> None:
-    with ChatStore(path) as store:
-        history = store.history("a")
-        history.append_user_message("x")
-        with history.subscribe() as changes:
-            next(changes)
-            remove(path)
-            with pytest.raises(StoreReplaced):
-                next(changes)
+def test_closing_the_store_that_was_replaced_leaves_the_new_one_s_log_alone(path: Path) -> None:
+    old = ChatStore(path)
+    old.history("c").append_user_message("old")
+    remove(path)
+    with ChatStore(path) as new:
+        new.history("c").append_user_message("new")
+        old.close()
+        new.history("c").append_user_message("newer")
+        assert texts(path) == ["new", "newer"]
+    assert texts(path) == ["new", "newer"]
 
 
 def test_a_read_of_a_removed_file_leaves_nothing_at_the_path(path: Path) -> None:
     with ChatStore(path) as store:
         store.history("a").append_user_message("x")
         remove(path)
-        with pytest.raises(StorageError):
-            store._open().database.readers.dispose()  # so that the read opens the file anew
+        with pytest.raises(StoreReplaced):
             store.history("a").count()
         assert not path.exists()
+
+
+def test_a_store_without_its_log_gets_one_again(path: Path) -> None:
+    with ChatStore(path) as store:
+        store.history("c").append_user_message("before")
+    assert "delete" in shell(path, "PRAGMA journal_mode=DELETE")
+    with ChatStore(path) as store:
+        store.history("c").append_user_message("after")
+        assert beside(path, "-wal").exists()
+    assert texts(path) == ["before", "after"]

@@ -20,11 +20,9 @@ from chatstore import (
     ChatStore,
     History,
     InvalidInput,
-    LimitExceeded,
     RunCancelled,
     StoreBusy,
     UsageError,
-    checks,
 )
 
 
@@ -251,13 +249,3 @@ def test_a_run_is_entered_once(store: ChatStore) -> None:
         run.__enter__()
     with pytest.raises(InvalidInput):
         store.history("c").run(parent_run_id=5)  # type: ignore[arg-type]
-
-
-def test_a_growing_block_has_the_limit_of_every_block(store: ChatStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "MAX_BLOCK", 100)
-    with store.history("c").open_message() as writer:
-        writer.write("x" * 60)
-        with pytest.raises(LimitExceeded):
-            writer.write("x" * 60)
-        writer.write("y" * 40)
-    assert store.history("c").get_messages()[0].text == "x" * 60 + "y" * 40

@@ -17,6 +17,7 @@ from chatstore import (
     BlockDraft,
     ChatStore,
     ChatStoreError,
+    OpenError,
     StoreFull,
 )
 
@@ -70,6 +71,40 @@ def test_a_store_in_a_directory_that_may_not_be_written_is_not_made(public: Path
     public.chmod(0o700)
     assert run(_AS_NOBODY, public / "chat.db") in ("StoreReadOnly", "StoreNotFound")
     assert [*public.iterdir()] == []
+
+
+@root_only
+def test_a_store_of_another_user_is_refused(public: Path) -> None:
+    path = public / "chat.db"
+    make_store(path)
+    os.chown(path, 1, 1)
+    before = digests(public)
+    assert run(_AS_NOBODY, path) == "StoreReadOnly"
+    assert digests(public) == before
+
+
+@root_only
+def test_a_store_on_a_disk_mounted_read_only_is_refused(small_disk: Path) -> None:
+    path = small_disk / "chat.db"
+    make_store(path)
+    before = digests(small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    for name in ("chat.db", "new.db"):
+        with pytest.raises(OpenError):
+            ChatStore(small_disk / name)
+    assert digests(small_disk) == before
+    assert [file.name for file in small_disk.iterdir()] == ["chat.db"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_only_its_owner_can_read_a_store_whatever_the_umask(path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with ChatStore(path) as store:
+            store.history("a").append_user_message("x")
+            assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture

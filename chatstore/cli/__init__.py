@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 import chatstore
-from chatstore.cli import append, demo, info, ls, migrate, runs, show, tail, transfer
+from chatstore.cli import (
+    append,
+    backup,
+    check,
+    demo,
+    doctor,
+    erase,
+    info,
+    ls,
+    migrate,
+    runs,
+    show,
+    tail,
+    transfer,
+    vacuum,
+)
 from chatstore.cli.options import DEFAULT_STORE, STORE_VARIABLE
 from chatstore.cli.running import EXIT_CODES, Commands
 
@@ -66,4 +81,9 @@ app.command("info")(info.info_command)
 app.command("import")(transfer.import_command)
 app.command("export")(transfer.export_command)
 app.command("migrate")(migrate.migrate_command)
+app.command("backup")(backup.backup_command)
+app.command("check")(check.check_command)
+app.command("doctor")(doctor.doctor_command)
+app.command("erase")(erase.erase_command)
+app.command("vacuum")(vacuum.vacuum_command)
 app.command("demo")(demo.demo_command)

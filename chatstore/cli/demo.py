@@ -25,6 +25,7 @@ from chatstore.changes import (
     BlockChange,
     BlockClosed,
     Change,
+    HistoryErased,
     RunChange,
     RunEnded,
     RunStarted,
@@ -148,6 +149,8 @@ def _follow(output: Output, changes: Iterator[Change]) -> tuple[list[float], lis
         if isinstance(change, TextAppended):
             output.write(text.add(change.text, output.width))
             continue
+        if isinstance(change, HistoryErased):
+            break
         output.write(text.end(output.width))
         text = GrowingText()
         delays.append(time.time() - _time_of(change).timestamp())

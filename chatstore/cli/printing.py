@@ -7,7 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Protocol
 
-from chatstore.changes import BlockAdded, BlockClosed, BlockUpdated, Change, RunEnded, RunStarted, TextAppended
+from chatstore.changes import (
+    BlockAdded,
+    BlockClosed,
+    BlockUpdated,
+    Change,
+    HistoryErased,
+    RunEnded,
+    RunStarted,
+    TextAppended,
+)
 from chatstore.cli.growing import GrowingText
 from chatstore.cli.output import Output
 from chatstore.cli.render import INDENT, Renderer
@@ -112,6 +121,9 @@ class ChangePrinter:
             case RunEnded():
                 self.end()
                 self._output.text(self._renderer.run_ended(change.run))
+            case HistoryErased():
+                self.end()
+                self._output.text(self._renderer.erased(change.context_id))
 
     def _added(self, block: Block) -> None:
         self.end()

@@ -104,6 +104,11 @@ class Renderer:
         self._put(text, "" if run.usage is None else f"usage {self._brief(json_line(run.usage))}", "dim")
         return text
 
+    def erased(self, context_id: str) -> Text:
+        """That a context was erased."""
+        text = Text("      ").append("erased", "bold red")
+        return text.append(f"  {one_line(context_id)}", "cyan") if self._contexts else text
+
     def continuation(self, index: int, author: str | None, context_id: str) -> Text:
         """What stands before the text of a block that goes on after something else was printed."""
         text = Text().append(f"{index:>5} …", "dim").append("  ")

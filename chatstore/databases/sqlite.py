@@ -18,17 +18,31 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from chatstore.databases import sqlite_file
-from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
-from chatstore.errors import StoreReplaced
+from chatstore.databases import checkpoints, sqlite_file
+from chatstore.databases.checkpoints import Checkpoints
+from chatstore.databases.files import StoreFiles
+from chatstore.databases.guard import INDEXED, OPEN, LockGuard
+from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate, translate_opening
+from chatstore.errors import StoreBusy, StoreReplaced
+from chatstore.operations.prepared import driver
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 _READ_PRAGMAS = ("PRAGMA query_only=ON",)
-_WRITE_PRAGMAS = ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON", "PRAGMA busy_timeout=0")
+# Apple's fsync does not reach the disk; the fullfsync pragmas do, and mean nothing anywhere else.
+_WRITE_PRAGMAS = (
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA fullfsync=ON",
+    "PRAGMA checkpoint_fullfsync=ON",
+    "PRAGMA busy_timeout=0",
+    "PRAGMA wal_autocheckpoint=0",
+    "PRAGMA secure_delete=ON",  # also for what is compacted or pruned: its pages are not looked at again
+)
 _PAGES_GIVEN_BACK = 64
 _FIRST_WAIT, _LONGEST_WAIT = 0.0001, 0.005
+_AT_EXIT = 0.2
+"""Seconds that a process that ends waits for the lock of another."""
 
 
 class SqliteDatabase:
@@ -39,9 +53,25 @@ class SqliteDatabase:
         self.wal = sqlite_file.wal_of(path)
         self._busy_timeout = busy_timeout
         self.identity = sqlite_file.prepare(path, create=create)
-        self._file = _file_of(path)
+        with sqlite_file.reaching(path):
+            self._guards = [LockGuard(path, OPEN, patience=busy_timeout)]
         self.readers = _engine(path, _READ_PRAGMAS)
-        self._writers = _engine(path, _WRITE_PRAGMAS)
+        self._writers = _engine(path, (*_WRITE_PRAGMAS, f"PRAGMA journal_size_limit={checkpoints.LIMIT}"))
+        self._synced = False
+        self._version_before = 0
+        try:
+            with self.readers.connect() as conn, sqlite_file.reaching(path):
+                self.version(conn)  # opens the log and its index, too
+                self._files = StoreFiles(path)
+                index = LockGuard(path.with_name(f"{path.name}-shm"), INDEXED, patience=busy_timeout)
+                self._guards.append(index)
+        except BaseException as error:
+            self._disconnect()
+            if isinstance(error, DRIVER_ERRORS):
+                raise translate_opening(error, path) from error
+            raise
+        self._checkpoints = Checkpoints(self._files, index, self._writers.connect, self._lock)
+        event.listen(self.readers, "checkout", self._check_reader)
 
     def async_readers(self) -> AsyncEngine:
         """Connections to read from an event loop; they belong to that loop, and the caller disposes of them."""
@@ -55,32 +85,79 @@ class SqliteDatabase:
             max_overflow=4,
         )
         event.listen(engine.sync_engine, "connect", _setup(_READ_PRAGMAS))
+        event.listen(engine.sync_engine, "checkout", self._check_reader)
         return engine
 
     def writer(self) -> Connection:
         """The connection of the committer, who closes it."""
+        self._synced = False
         return self._writers.connect()
 
-    def begin(self, conn: Connection) -> None:
-        """Takes the write lock. Raises StoreBusy when another process keeps it for the whole busy timeout.
-
-        SQLite's own busy handler sleeps up to 100 ms between tries, and whoever came last may win; short sleeps of
-        random length serve contending processes sooner and more evenly.
+    def begin(self, conn: Connection, *, synced: bool, patient: bool = True) -> bool:
+        """Takes the write lock; `synced`: the commit will return when it is on the disk. Raises StoreBusy when another
+        process keeps the lock for the whole busy timeout; False when one has it, and it is not waited for.
         """
-        deadline = time.monotonic() + self._busy_timeout
-        wait = _FIRST_WAIT
+        if synced != self._synced:  # SQLite takes it outside of transactions only
+            run(conn, "PRAGMA synchronous=FULL" if synced else "PRAGMA synchronous=NORMAL")
+            self._synced = synced
+        if not self._lock(conn, patient=patient):
+            return False
+        # Under the lock: who has opened other files at this path cannot write to them as long as it shares our index.
+        self._files.check_unless_lately()
+        return True
+
+    def _lock(self, conn: Connection, *, patient: bool = True) -> bool:
+        """SQLite's own busy handler sleeps up to 100 ms between tries, and whoever came last may win; short sleeps of
+        random length serve contending processes sooner and more evenly."""
+        began, wait = time.monotonic(), _FIRST_WAIT
         while True:
             try:
-                return run(conn, "BEGIN IMMEDIATE")
+                run(conn, "BEGIN IMMEDIATE")
+                return True
             except sqlite3.OperationalError as error:
-                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY or (
+                    patient and time.monotonic() > began + self._busy_timeout
+                ):
                     raise
+                if not patient:
+                    return False
             time.sleep(wait * random.uniform(0.5, 1.5))
             wait = min(2 * wait, _LONGEST_WAIT)
 
+    def hurry(self) -> None:
+        """Waits hardly any more for others: the process ends."""
+        self._busy_timeout = min(self._busy_timeout, _AT_EXIT)
+
+    def alone(self, conn: Connection) -> bool:
+        """Whether no other connection has committed anything since it was asked last. Asked within a transaction."""
+        before, self._version_before = self._version_before, self.version(conn)
+        return before == self._version_before
+
     def commit(self, conn: Connection) -> None:
-        """Commits: from here on the writes are durable and visible."""
+        """Commits: from here on the writes are visible, and safe from the death of any process.
+
+        Raises StoreReplaced when they went into a file that is not the store's any more; from then on `begin` does, so
+        that they are not tried again.
+        """
         run(conn, "COMMIT")
+        self._files.check_after_commit()
+
+    def wants_checkpoint(self) -> bool:
+        """Whether the log was too long at the last commit."""
+        return self._checkpoints.wanted()
+
+    def checkpoint(self, conn: Connection) -> None:
+        """Copies the log into the database, so that it can begin anew; about 4 ms. Not within a transaction."""
+        self._checkpoints.run(conn)
+
+    def scrub(self, conn: Connection) -> None:
+        """Empties the log, so that nothing of what was deleted is left in it: the database's own pages are overwritten
+        as they are freed. Raises StoreBusy where somebody reads an older state for the whole busy timeout."""
+        if not self._checkpoints.empty(conn, self._busy_timeout):
+            raise StoreBusy(
+                f"somebody has read from {self.path} for {self._busy_timeout:g} s, and its log cannot be emptied:"
+                " what was erased is deleted, but bytes of it are left there; erase it again to have them removed"
+            )
 
     def rollback(self, conn: Connection) -> None:
         """Ends the transaction, if one is open."""
@@ -89,64 +166,60 @@ class SqliteDatabase:
 
     def in_transaction(self, conn: Connection) -> bool:
         """Whether a transaction is open."""
-        connection: Any = conn.connection.dbapi_connection
-        return bool(connection.in_transaction)
+        return bool(driver(conn).in_transaction)
 
     def give_back(self, conn: Connection) -> None:
         """Shortens the file by some of the pages that are free, within the transaction that is open."""
-        cursor = conn.connection.cursor()
-        cursor.execute("PRAGMA freelist_count")
-        (free,) = cursor.fetchall()[0]
+        [(free,)] = driver(conn).execute("PRAGMA freelist_count").fetchall()
         for _ in range(min(free, _PAGES_GIVEN_BACK)):
-            cursor.execute("PRAGMA incremental_vacuum(1)")  # Python's driver runs it for one page, whatever it is told
-        cursor.close()
+            run(conn, "PRAGMA incremental_vacuum(1)")  # Python's driver runs it for one page, whatever it is told
 
     def version(self, conn: Connection) -> int:
         """A number that differs once another connection committed; comparable on one connection only, about 4 µs."""
-        cursor = conn.connection.cursor()
-        cursor.execute("PRAGMA data_version")
-        (number,) = cursor.fetchall()[0]
-        cursor.close()
+        [(number,)] = driver(conn).execute("PRAGMA data_version").fetchall()
         return int(number)
 
     def is_in_place(self) -> bool:
         """Whether the file that was opened is still the one at the path."""
-        return _file_of(self.path) == self._file
+        return self._files.database_in_place()
 
     def check_in_place(self) -> None:
-        """Raises StoreReplaced if it is not."""
-        if not self.is_in_place():
-            raise StoreReplaced(f"{self.path} was removed or replaced while it was open; close it and open it again")
+        """Raises StoreReplaced if it is not, or its log is not; then it does so for good."""
+        self._files.check()
+
+    def _check_reader(self, *_: object) -> None:
+        self._files.check()
 
     def translate(self, error: Exception) -> Exception:
         """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""
         if not isinstance(error, DRIVER_ERRORS):
             return error
-        ours = translate(error, self.path)
+        ours: Exception
+        try:
+            self._files.check()  # what SQLite reports of files that are gone may be anything
+            ours = translate(error, self.path)
+        except StoreReplaced as replaced:
+            ours = replaced
         ours.__cause__ = error
         return ours
 
     def close(self) -> None:
         """Closes the connections that no one has out."""
+        if self._files.may_end_log():
+            for guard in self._guards:
+                guard.release()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         self.readers.dispose()
         self._writers.dispose()
+        for guard in self._guards:
+            guard.close()
 
 
 def run(conn: Connection, statement: str) -> None:
     """Runs one of SQLite's own statements, which return nothing."""
-    cursor = conn.connection.cursor()
-    try:
-        cursor.execute(statement)
-    finally:
-        cursor.close()
-
-
-def _file_of(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
+    driver(conn).execute(statement)
 
 
 def _url(driver: str, path: Path) -> URL:

@@ -19,6 +19,7 @@ from chatstore.errors import (
 )
 
 DRIVER_ERRORS = (sqlite3.Error, SQLAlchemyError)
+_NOT_TEXT = "Could not decode to UTF-8"
 
 
 def translate(error: Exception, path: Path) -> ChatStoreError:
@@ -32,6 +33,8 @@ def translate(error: Exception, path: Path) -> ChatStoreError:
         return StoreReadOnly(f"{path} or its directory cannot be written by this process ({original})")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreDamaged(f"{path} is damaged ({original}); restore a backup")
+    if not name and str(original).startswith(_NOT_TEXT):  # the driver's own, which quotes the text
+        return StoreDamaged(f"{path} holds text that is not UTF-8 any more, and so is damaged; restore a backup")
     return StorageError(f"the database reported {original} ({name or type(original).__name__}) for {path}")
 
 

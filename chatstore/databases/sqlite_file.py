@@ -7,6 +7,7 @@ process holds on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import shlex
@@ -23,6 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from chatstore import ids
 from chatstore.cursor import IDENTITY_BYTES
+from chatstore.databases.mounts import check_file_system
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate_opening
 from chatstore.errors import (
     NotAStore,
@@ -38,27 +40,41 @@ from chatstore.schema import SCHEMA_VERSION, metadata, store_info
 
 APPLICATION_ID = 0x63687374
 """`chst`, in SQLite's header."""
-
+PAGE_SIZE = 1024
+"""Bytes. An append changes about seven pages, and the whole of each goes into the log: with pages of 4096 bytes, as
+SQLite has them by default, it takes a fifth longer, and much longer when it is another context each time."""
 
 _IDENTITY = select(store_info.c.value).where(store_info.c.name == "identity")
 
 
 def prepare(path: Path, *, create: bool) -> str:
     """Makes sure that a store of this version is at `path`, made anew if there is nothing; its identity."""
-    try:
+    check_file_system(path)
+    with reaching(path):
         if create and not path.exists():
             _create(path)
         _recognise(path, of_this_version=True)
+    with _connected(path, "mode=ro") as conn:
+        check_version(_format(conn, path), path)
+        identity = conn.execute(_IDENTITY).scalar()
+        has_log = conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    if identity is None:
+        raise StoreDamaged(f"{path} has lost its identity; restore a backup")
+    if not has_log:  # somebody took it away while nobody had the store open
+        with _connected(path, "mode=rw") as conn:
+            conn.exec_driver_sql("PRAGMA journal_mode=WAL")
+    return str(identity)
+
+
+@contextmanager
+def reaching(path: Path) -> Iterator[None]:
+    """Says which store it was that the operating system refused something for."""
+    try:
+        yield
     except PermissionError as error:
         raise StoreReadOnly(f"{path} cannot be reached by this process: {error.strerror}") from error
     except OSError as error:
         raise OpenError(f"{str(path)!a} cannot be reached: {error.strerror or error}") from error
-    with _reading(path, "mode=ro") as conn:
-        check_version(_format(conn, path), path)
-        identity = conn.execute(_IDENTITY).scalar()
-    if identity is None:
-        raise StoreDamaged(f"{path} has lost its identity; restore a backup")
-    return str(identity)
 
 
 def check_version(version: int, path: Path) -> None:
@@ -76,8 +92,9 @@ def check_version(version: int, path: Path) -> None:
 
 def format_of(path: Path) -> int:
     """The format of the store at `path`. Raises an OpenError where there is none."""
+    check_file_system(path)
     _recognise(path)
-    with _reading(path, "mode=ro") as conn:
+    with _connected(path, "mode=ro") as conn:
         return _format(conn, path)
 
 
@@ -89,7 +106,7 @@ def _recognise(path: Path, *, of_this_version: bool = False) -> None:
     ever says "not ours"; all else is left to a connection that does.
     """
     _check_file(path)
-    with suppress(StorageError), _reading(path, "immutable=1") as conn:
+    with suppress(StorageError), _connected(path, "immutable=1") as conn:
         version = _format(conn, path)
         if of_this_version and not _has_content(wal_of(path)):  # a log may hold a newer version
             check_version(version, path)
@@ -106,13 +123,24 @@ def _check_file(path: Path) -> None:
         raise NotAStore(f"{path} is not a regular file")
     if status.st_size == 0:
         raise NotAStore(f"{path} is an empty file, not a store; remove it and it is made anew")
+    if status.st_nlink > 1 and _has_other_names(path):
+        raise OpenError(f"{path} has another name, a hard link; SQLite would keep one log for each: remove the other")
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         raise StoreReadOnly(f"{path} and its directory have to be writable: SQLite keeps its log beside the file")
 
 
+def _has_other_names(path: Path) -> bool:
+    """Apart from those that `_create` gives it for a moment, or left when it was killed."""
+    made = 0
+    for name in path.parent.glob(glob.escape(f".{path.name[:100]}-") + "*/*"):
+        with suppress(FileNotFoundError):
+            made += name.samefile(path)
+    return path.stat().st_nlink - made > 1
+
+
 @contextmanager
-def _reading(path: Path, mode: str) -> Iterator[Connection]:
-    """A connection that cannot write, in a mode of SQLite's URIs (https://www.sqlite.org/uri.html)."""
+def _connected(path: Path, mode: str) -> Iterator[Connection]:
+    """A connection in one of the modes of SQLite's URIs (https://www.sqlite.org/uri.html)."""
     uri = f"file:{quote(os.fsencode(path))}?{mode}"
     engine = create_engine(
         "sqlite+pysqlite://",
@@ -173,7 +201,7 @@ def _fill(path: Path) -> None:
     engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)), poolclass=NullPool)
     event.listen(engine, "connect", _begin_by_hand)
     with engine.connect() as conn:
-        for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL"):
+        for pragma in (f"page_size={PAGE_SIZE}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL"):
             conn.exec_driver_sql(f"PRAGMA {pragma}")
         conn.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(conn)

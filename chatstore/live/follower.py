@@ -7,19 +7,17 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from chatstore.cursor import tombstone
 from chatstore.databases.sqlite import SqliteDatabase
-from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
 from chatstore.operations import log
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import Cursors
 
-PAGE = 128
+PAGE = 256
 """Changes read at once; who is further behind than that reads for itself."""
 FEW = 4
 """Channels that are all read at every look; of more than that it is asked first which have moved."""
-
-_EVERYTHING = Selection()
 
 
 class Followed(Protocol):
@@ -82,9 +80,15 @@ class Follower:
             self._position = log.newest(self._conn)
             return self._read_each(self._followed.channels())
         moved, self._position = log.moved(self._conn, self._position)
-        found = [(self._followed.channel(context_id), head) for context_id, head in moved.items()]
+        found = [(self._of(context_id), head) for context_id, head in moved.items()]
         behind = {channel for channel, head in found if channel is not None and (channel.head or 0) < head}
         return self._read_each(behind.union(self._followed.stale()))
+
+    def _of(self, name: str) -> Channel | None:
+        """The channel of a context; of an erased one's name the log has only a digest."""
+        if not name.startswith("\0"):
+            return self._followed.channel(name)
+        return next((one for one in self._followed.channels() if tombstone(one.context_id) == name), None)
 
     def _read_each(self, channels: Iterable[Channel]) -> bool:
         found = [self._read(channel) for channel in channels]
@@ -95,11 +99,8 @@ class Follower:
         known = channel.head
         if known is None:
             return False
-        context_id = channel.context_id
-        page = log.news(self._conn, context_id, self._cursors, after=known, limit=PAGE)
-        if page is None:
-            page = log.log(self._conn, context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
-        if page.position == known:
+        page = log.news(self._conn, channel.context_id, self._cursors, after=known, limit=PAGE)
+        if page.head == known:
             return False
         self._followed.add(channel, page)
         return True

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TypeAlias
 
-from chatstore.changes import Change, Entry, TextAppended
+from chatstore.changes import Change, Entry, HistoryErased, TextAppended
 from chatstore.cursor import MAX_SPAN, CursorFactory, Position
 from chatstore.kinds import Selection
 
@@ -23,6 +23,8 @@ def wants(selection: Selection, entry: Entry) -> bool:
     """Whether a change is meant by a selection."""
     if entry.block is not None:
         return selection.matches(entry.block)
+    if type(entry.change) is HistoryErased:
+        return True  # whatever was wanted of it
     return selection.matches_run(entry.change.run_id)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chatstore.changes import Change
 from chatstore.cursor import NOW, Cursor, StoreCursors
+from chatstore.errors import CursorExpired
 from chatstore.kinds import Selection
 from chatstore.live.channel import Waiter
 from chatstore.live.following import AsyncFollowing, Following, SyncFollowing
@@ -82,6 +83,11 @@ class _InStore(Following[Wanted, Opened, FeedPage]):
         return self._tail.position
 
     def _feed(self, page: FeedPage) -> None:
+        if 0 < self._tail.position < page.pruned:
+            raise CursorExpired(
+                "changes behind the cursor were removed, as the store retains no more; go on from the error's `start`",
+                start=self._opened.cursors.at(page.pruned),
+            )
         self._tail.feed(page)
         self._caught_up = page.position >= page.head
         self._pages.learn(change for _, change in page.entries)

@@ -27,10 +27,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What following a history needs: the hub, the history's cursors, and its head by now."""
+    """What following a history needs: the hub, the history's cursors, and where its log begins and ends by now."""
 
     hub: Hub
     cursors: CursorFactory
+    first: int
     head: int
 
 
@@ -54,10 +55,11 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
     def _start(self, opened: Opened) -> None:
         after = self._wanted.after
         if after is None or after == NOW:
-            start = Position(0 if after is None else opened.head)
+            start = Position(opened.first if after is None else opened.head)
         else:
             start = opened.cursors.position(after)
         reading.check_within(max(start.sequence, start.until), opened.head)
+        reading.check_kept(start.sequence, opened.first, opened.cursors)
         self._tail = Tail(self._wanted.selection, start, opened.cursors)
 
     def _place(self) -> int:
@@ -67,7 +69,7 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
         self._tail.feed(page.entries, selected=True)
         self._tail.advance(page.position)
         self._caught_up = page.position >= page.head
-        self._tail.over |= self._caught_up and page.run_is_over
+        self._tail.over |= self._caught_up and page.is_over
         self._pages.learn(entry.change for entry in page.entries)
 
     def _accept(self, batch: Batch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from chatstore.changes import Change, Entry, RunEnded, TextAppended
+from chatstore.changes import Change, Entry, HistoryErased, RunEnded, TextAppended
 from chatstore.cursor import CursorFactory, Position
 from chatstore.kinds import Selection
 from chatstore.live import joining
@@ -78,7 +78,7 @@ class Tail:
         self._taken += 1
         if self._taken == len(self._ready):
             self._ready, self._taken = (), 0
-        if type(change) is RunEnded and change.run.id == self.selection.run:
+        if type(change) is HistoryErased or (type(change) is RunEnded and change.run.id == self.selection.run):
             self.over = True
         return change
 

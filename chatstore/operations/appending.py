@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, insert, literal, select
+from sqlalchemy import bindparam, exists, insert, select
 
 from chatstore import ids
 from chatstore.errors import BlockNotFound, Conflict, KeyConflict
@@ -18,9 +18,10 @@ from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.schema import BLOCK_ADDED, append_keys, blobs, block_blobs, blocks, tags
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewBlock:
-    """A checked draft: what its row needs beside its place, its id and its times.
+    """A checked draft: what its row needs beside its place, its id and its times. Not changed once it is made; frozen,
+    it would take three times as long to make.
 
     `parent` is the bytes of a block id, or the place of an earlier block in the same append. `check_parent`: the
     block of that id has to be looked up first.
@@ -38,6 +39,7 @@ class NewBlock:
     tags: str | None
     internal: bool
     views: int
+    speaker: int | None
     usage: str | None
     tag_names: tuple[tuple[str, str], ...]
     blobs: tuple[tuple[bytes, bytes], ...]
@@ -55,6 +57,17 @@ class Append:
     digest: bytes = b""
     expect: str | None = None
 
+    @property
+    def size(self) -> int:
+        """How much there is to write, in small blocks of about as much work."""
+        rows = sum(1 + len(new.tag_names) + len(new.blobs) for new in self.blocks)
+        return rows + sum(map(_characters, self.blocks)) // 10_000
+
+
+def _characters(new: NewBlock) -> int:
+    texts = (new.text, new.data, new.parts, new.tags, new.usage)
+    return sum(len(text) for text in texts if text) + sum(len(content) for _, content in new.blobs)
+
 
 _KEY = Prepared(
     select(append_keys.c.digest, append_keys.c.first_index, append_keys.c.count).where(
@@ -71,9 +84,6 @@ _STORED = Prepared(
     )
     .order_by(blocks.c.index)
 )
-_HAS_BLOCK = Prepared(
-    select(literal(1)).where(blocks.c.history_id == bindparam("history_id"), blocks.c.id == bindparam("block_id"))
-)
 _ADD_TAGS = Prepared(insert(tags))
 _HAS_BLOB = Prepared(select(exists().where(blobs.c.digest == bindparam("digest"))))
 _ADD_BLOB = Prepared(insert(blobs))
@@ -85,6 +95,19 @@ def append(transaction: Transaction, wanted: Append) -> list[Block]:
 
     Raises KeyConflict, Conflict or BlockNotFound before anything is written.
     """
+    stored = check(transaction, wanted)
+    if stored is not None:
+        return stored
+    history = transaction.history(wanted.context.context_id)
+    for run_id in {block.run_id for block in wanted.blocks if block.run_id is not None}:
+        over.check_running(transaction, history, run_id)
+    if not wanted.blocks:
+        return []
+    return _store(transaction, transaction.open_history(wanted.context), wanted)
+
+
+def check(transaction: Transaction, wanted: Append) -> list[Block] | None:
+    """Refuses an append that cannot be made; the blocks, if its key stored them before."""
     history = transaction.history(wanted.context.context_id)
     if history is not None and wanted.key is not None:
         stored = _stored_before(transaction, history, wanted)
@@ -93,11 +116,7 @@ def append(transaction: Transaction, wanted: Append) -> list[Block]:
     if wanted.expect is not None:
         _check_expected(transaction, history, wanted)
     _check_parents(transaction, history, wanted.blocks)
-    for run_id in {block.run_id for block in wanted.blocks if block.run_id is not None}:
-        over.check_running(transaction, history, run_id)
-    if not wanted.blocks:
-        return []
-    return _store(transaction, transaction.open_history(wanted.context), wanted)
+    return None
 
 
 def _stored_before(transaction: Transaction, history: History, wanted: Append) -> list[Block] | None:
@@ -134,7 +153,7 @@ def _check_parents(transaction: Transaction, history: History | None, new: Seque
     transaction.flush()
     for parent in wanted:
         assert isinstance(parent, bytes)
-        if history is None or _HAS_BLOCK.first(transaction.conn, history_id=history.id, block_id=parent) is None:
+        if history is None or reading.row_of(transaction.conn, history.id, parent) is None:
             raise BlockNotFound(f"the parent {ids.id_text(parent)} is not a block of this history")
 
 
@@ -143,14 +162,14 @@ def _store(transaction: Transaction, history: History, wanted: Append) -> list[B
     stored: list[Block] = []
     raw_ids: list[bytes] = []
     for new in wanted.blocks:
-        raw_ids.append(ids.new_id(transaction.now))
+        raw_ids.append(ids.block_id(transaction.now, history.count))
         parent = raw_ids[new.parent] if isinstance(new.parent, int) else new.parent
         row = _row(new, history, raw_ids[-1], parent, transaction.now)
         if new.type == "message" and new.role == "user":
             history.last_user = history.count
         block = transaction.block(row, wanted.context.context_id)
         transaction.add_block(row)
-        transaction.log(history, BLOCK_ADDED, block)
+        transaction.log(history, BLOCK_ADDED, row, block)
         _store_beside(transaction, history, new)
         history.count += 1
         stored.append(block)
@@ -175,6 +194,7 @@ def _row(new: NewBlock, history: History, id: bytes, parent: bytes | None, now: 
         new.tags,
         new.internal,
         new.views,
+        new.speaker,
         new.state,
         new.usage,
         history.head + 1,

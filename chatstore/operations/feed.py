@@ -12,18 +12,21 @@ from chatstore.changes import Change, TextAppended
 from chatstore.kinds import Selection
 from chatstore.operations.log import newest
 from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.retaining import pruned
 from chatstore.operations.rows import (
     BLOCK_COLUMNS,
     RUN_COLUMNS,
     Cursors,
     to_block,
     to_entry,
+    to_erased_entry,
     to_run,
     to_run_entry,
     to_text_entry,
 )
 from chatstore.operations.selecting import Shape, conditions, shape, values
 from chatstore.schema import (
+    HISTORY_ERASED,
     HISTORY_TAG,
     RUN_STARTED,
     TEXT_APPENDED,
@@ -49,11 +52,13 @@ class Contexts:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Changes with their places in the store's log, how far it was read for them, and where it ended by then."""
+    """Changes with their places in the store's log, how far it was read for them, and where it ended by then. Up to
+    `pruned`, retention may have removed some."""
 
     entries: list[tuple[int, Change]]
     position: int
     head: int
+    pruned: int = 0
 
 
 def feed(
@@ -64,14 +69,15 @@ def feed(
     The end of the log is read first, so the page holds all up to its `position`. The pieces of finished blocks are
     left out, as in the log of one context.
     """
+    gone = pruned(conn) or 0
     head = newest(conn)
     end = min(after + WINDOW, head)
     if end <= after:
-        return FeedPage([], after, head)
+        return FeedPage([], after, head, gone)
     statement = _feed(shape(selection), selection.wants_runs, len(contexts.keys), len(contexts.tags))
     rows = statement.all(conn, after=after, end=end, limit=limit, **values(selection), **_context_values(contexts))
     entries = [_entry(row, cursors) for row in rows]
-    return FeedPage(_with_joined_neighbours(entries), entries[-1][0] if len(rows) == limit else end, head)
+    return FeedPage(_with_joined_neighbours(entries), entries[-1][0] if len(rows) == limit else end, head, gone)
 
 
 def _context_values(contexts: Contexts) -> dict[str, object]:
@@ -90,6 +96,7 @@ def _feed(selection: Shape, runs_too: bool, keys: int, tag_count: int) -> Prepar
     of_run = of_run & (changes.c.type >= RUN_STARTED)
     wanted = blocks.c.id.is_not(None) & and_(true(), *conditions(selection))
     wanted = wanted & or_(changes.c.type != TEXT_APPENDED, blocks.c.state == "open")
+    wanted = wanted | (changes.c.type == HISTORY_ERASED)
     if runs_too:
         wanted = wanted | (runs.c.id == bindparam("run") if selection.run else runs.c.id.is_not(None))
     own = (changes.c.id, histories.c.context_id, changes.c.sequence, changes.c.type, changes.c.offset, changes.c.text)
@@ -128,6 +135,8 @@ def _entry(row: Row, cursors: Cursors) -> tuple[int, Change]:
     place, context_id, sequence, type, offset, text, *columns = row
     factory = cursors(context_id)
     width = len(BLOCK_COLUMNS)
+    if type == HISTORY_ERASED:
+        return place, to_erased_entry(sequence, context_id, factory).change
     if type >= RUN_STARTED:
         return place, to_run_entry(type, sequence, to_run(tuple(columns[width:]), context_id), factory).change
     block = to_block(tuple(columns[:width]), context_id, factory)

@@ -86,7 +86,7 @@ def end_row(
         until=history.head if stored else None,
     )
     block = transaction.block(tuple(ended), context_id)
-    transaction.log(history, BLOCK_CLOSED, block)
+    transaction.log(history, BLOCK_CLOSED, tuple(ended), block)
     return block
 
 
@@ -124,4 +124,4 @@ def _data(row: Row, text: str, ending: Ending) -> str | None:
         found = {**known, **found, "arguments": checks.parsed_json(text)}
     if ending.error is not None:
         found = {**found, "error": json.loads(ending.error)}
-    return checks.json_text(found, "data") if found else None
+    return checks.joined_json(found) if found else None

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, literal_column, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
-from chatstore.errors import InvalidInput
+from chatstore.cursor import tombstone
+from chatstore.errors import ContextErased, InvalidInput
 from chatstore.model import Context
 from chatstore.operations.prepared import Prepared
 from chatstore.operations.rows import Cursors, to_context
@@ -17,7 +18,10 @@ from chatstore.schema import HISTORY_TAG, context_keys, histories, tags
 
 @dataclass(slots=True)
 class History:
-    """The row that counts a history: `head` changes so far, `count` blocks, the index of the last user message."""
+    """The row that counts a history: `head` changes so far, `count` blocks, the index of the last user message.
+
+    `first` changes and `first_index` blocks of them are not there any more; of an `erased` one, nothing is.
+    """
 
     id: int
     head: int
@@ -25,6 +29,9 @@ class History:
     last_user: int | None
     tags: str | None = None
     keys: str | None = None
+    first: int = 0
+    first_index: int = 0
+    erased: int | None = None
 
 
 _COLUMNS = (
@@ -34,6 +41,9 @@ _COLUMNS = (
     histories.c.last_user,
     histories.c.tags,
     histories.c.context_keys,
+    histories.c.first,
+    histories.c.first_index,
+    histories.c.erased,
 )
 _FIND = Prepared(select(*_COLUMNS).where(histories.c.context_id == bindparam("context_id")))
 # The lock is the row's own on databases that have such; on SQLite the whole write transaction is one.
@@ -41,15 +51,28 @@ _LOCK = Prepared(select(*_COLUMNS).where(histories.c.context_id == bindparam("co
 
 
 def find(conn: Connection, context_id: str) -> History | None:
-    """The history of a context, if it was ever written to."""
-    row = _FIND.first(conn, context_id=context_id)
+    """The history of a context, if it was ever written to. Raises ContextErased if it was erased."""
+    history = find_or_tombstone(conn, context_id)
+    return None if history is None else not_erased(history)
+
+
+def find_or_tombstone(conn: Connection, context_id: str) -> History | None:
+    """The same, or what is left of it."""
+    row = _FIND.first(conn, context_id=context_id) or _FIND.first(conn, context_id=tombstone(context_id))
     return None if row is None else History(*row)
 
 
 def lock(conn: Connection, context_id: str) -> History | None:
-    """The same, held for this transaction."""
-    row = _LOCK.first(conn, context_id=context_id)
+    """The history of a context, or what is left of it, held for this transaction."""
+    row = _LOCK.first(conn, context_id=context_id) or _LOCK.first(conn, context_id=tombstone(context_id))
     return None if row is None else History(*row)
+
+
+def not_erased(history: History) -> History:
+    """The history. Raises ContextErased if it was erased."""
+    if history.erased:
+        raise ContextErased("the context was erased, and its name is not used again; choose another context id")
+    return history
 
 
 def contexts(
@@ -61,19 +84,41 @@ def contexts(
     after: str | None,
     limit: int,
 ) -> list[Context]:
-    """The contexts that carry all these keys and tags, in the order they were created, after the context `after`."""
+    """The contexts that carry all these keys and tags, in the order they were created, after the context `after`.
+
+    They are looked for among those that have the rarest of them.
+    """
     values: dict[str, object] = {"limit": limit, "after": 0}
     if after is not None:
         last = find(conn, after)
         if last is None:
             raise InvalidInput(f"after= takes the id of a context of this store, and {after!r} is none")
         values["after"] = last.id
-    for number, (name, value) in enumerate(keys.items()):
+    wanted = _rarest_first(conn, list(keys.items()))
+    for number, (name, value) in enumerate(wanted):
         values |= {f"key_{number}": name, f"value_{number}": value}
     for number, (kind, name) in enumerate(tags):
         values |= {f"kind_{number}": kind, f"name_{number}": name}
     rows = _contexts(len(keys), len(tags)).all(conn, **values)
     return [to_context(row, cursors(row[0])) for row in rows]
+
+
+_ENOUGH = 100
+_HAVE_KEY = Prepared(
+    select(func.count()).select_from(
+        select(context_keys.c.history_id)
+        .where(context_keys.c.name == bindparam("name"), context_keys.c.value == bindparam("value"))
+        .limit(_ENOUGH)
+        .subquery()
+    )
+)
+
+
+def _rarest_first(conn: Connection, keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Context keys by how many contexts have them, as far as that is worth counting."""
+    if len(keys) < 2:
+        return keys
+    return sorted(keys, key=lambda key: (_HAVE_KEY.first(conn, name=key[0], value=key[1]) or (0,))[0])
 
 
 @lru_cache(maxsize=64)
@@ -97,4 +142,5 @@ def _contexts(keys: int, tag_count: int) -> Prepared:
         statement = statement.join(having, having.c.history_id == found.id).where(
             having.c.name == bindparam(f"key_{number}"), having.c.value == bindparam(f"value_{number}")
         )
-    return Prepared(statement.where(order > bindparam("after")).order_by(order).limit(bindparam("limit")))
+    statement = statement.where(found.erased.is_(None), order > bindparam("after"))
+    return Prepared(statement.order_by(order).limit(bindparam("limit")))

@@ -8,10 +8,10 @@ from functools import lru_cache
 from sqlalchemy import Connection, and_, bindparam, func, literal_column, select, true
 
 from chatstore.changes import Entry
-from chatstore.cursor import CursorFactory
+from chatstore.cursor import CursorFactory, tombstone
 from chatstore.kinds import Selection
 from chatstore.model import Block
-from chatstore.operations import histories
+from chatstore.operations import histories, reading
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import (
@@ -20,12 +20,13 @@ from chatstore.operations.rows import (
     Cursors,
     to_block,
     to_entry,
+    to_erased_entry,
     to_run,
     to_run_entry,
     to_text_entry,
 )
 from chatstore.operations.selecting import Shape, conditions, shape, values
-from chatstore.schema import BLOCK_CLOSED, RUN_STARTED, TEXT_APPENDED, blocks, changes, not_closed, runs
+from chatstore.schema import BLOCK_CLOSED, HISTORY_ERASED, RUN_STARTED, TEXT_APPENDED, blocks, changes, not_closed, runs
 from chatstore.schema import histories as histories_table
 
 LOG_WINDOW = 16384
@@ -39,7 +40,7 @@ class LogPage:
     entries: list[Entry]
     position: int
     head: int
-    run_is_over: bool = False
+    is_over: bool = False
 
 
 def log(
@@ -48,20 +49,25 @@ def log(
     """The next selected changes behind `after`: out of at most LOG_WINDOW entries, and at most `limit` beside text.
 
     The head is read first, so the page holds every entry up to its `position`. A block is shown as it is now: the
-    pieces of a finished one are left out, for its end brings the whole text, and they may be gone.
+    pieces of a finished one are left out, for its end brings the whole text, and they may be gone. Raises
+    CursorExpired where retention has removed what follows `after`.
     """
     # Asked before the head is read: the end of a run that is over is an entry of this page, or of an earlier one.
     over = selection.run is not None and _is_over(conn, context_id, selection.run)
-    history = histories.find(conn, context_id)
+    history = histories.find_or_tombstone(conn, context_id)
+    if history is not None and history.erased:
+        last = [to_erased_entry(history.head, context_id, cursors(context_id))] if history.head > after else []
+        return LogPage(last, history.head, history.head, is_over=True)
     if history is None or history.head <= after:
         return LogPage([], after, 0 if history is None else history.head, over)
+    reading.check_kept(after, history.first, cursors(context_id))
     page = _page(conn, history, context_id, cursors, selection, after=after, limit=limit)
     while page.position == history.head and (ended := _last_ended(conn, history)):
         # A block ended behind the page while that was read. The page has left out its pieces, and whoever goes on
         # from there would be given the last of them: so the page goes on to the end of the block.
         history.head = ended
         page = _page(conn, history, context_id, cursors, selection, after=after, limit=limit)
-    return replace(page, run_is_over=over)
+    return replace(page, is_over=over)
 
 
 def _page(
@@ -89,11 +95,12 @@ def _page(
     return LogPage(entries, end, history.head)
 
 
-def news(conn: Connection, context_id: str, cursors: Cursors, *, after: int, limit: int) -> LogPage | None:
-    """All that was written behind `after`, in one statement; None where that is as much as `limit`, or more."""
-    rows = _NEWS.all(conn, context_id=context_id, after=after, limit=limit)
+def news(conn: Connection, context_id: str, cursors: Cursors, *, after: int, limit: int) -> LogPage:
+    """All that was written behind `after`, in one statement; where that is as much as `limit`, the head alone."""
+    rows = _NEWS.all(conn, context_id=context_id, tombstone=tombstone(context_id), after=after, limit=limit)
     if len(rows) == limit:
-        return None
+        history = histories.find_or_tombstone(conn, context_id)
+        return LogPage([], after, after if history is None else history.head)
     end = rows[-1][0] if rows else after
     return LogPage(_entries(rows, context_id, cursors(context_id)) if rows else [], end, end)
 
@@ -138,7 +145,9 @@ def _log(selection: Shape, runs_too: bool) -> Prepared:
     )
 
 
-_of_history = select(histories_table.c.id).where(histories_table.c.context_id == bindparam("context_id"))
+_of_history = select(histories_table.c.id).where(
+    histories_table.c.context_id.in_([bindparam("context_id"), bindparam("tombstone")])
+)
 _NEWS = Prepared(
     select(*_OWN, *BLOCK_COLUMNS, *RUN_COLUMNS)
     .select_from(changes)
@@ -159,6 +168,11 @@ def _entries(rows: list[Row], context_id: str, cursors: CursorFactory) -> list[E
     entries = []
     width = len(BLOCK_COLUMNS)
     for sequence, type, offset, text, *columns in rows:
+        if type == HISTORY_ERASED:
+            entries.append(to_erased_entry(sequence, context_id, cursors))
+            continue
+        if columns[1] is None and (type < RUN_STARTED or columns[width + 1] is None):
+            continue  # what it is about was removed by retention
         if type >= RUN_STARTED:
             entries.append(to_run_entry(type, sequence, to_run(tuple(columns[width:]), context_id), cursors))
             continue

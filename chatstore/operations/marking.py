@@ -7,7 +7,7 @@ import json
 from sqlalchemy import bindparam, insert, select, update
 
 from chatstore import checks
-from chatstore.errors import LimitExceeded
+from chatstore.limits import DEFAULT, Limits, exceeded
 from chatstore.model import Block
 from chatstore.operations import reading
 from chatstore.operations.histories import History
@@ -37,10 +37,12 @@ _TAGGED = Prepared(
 _ADD_TAGS = Prepared(insert(tags_table))
 
 
-def tag_block(transaction: Transaction, context: ContextRef, block_id: str, added: str) -> Block:
+def tag_block(
+    transaction: Transaction, context: ContextRef, block_id: str, added: str, limits: Limits = DEFAULT
+) -> Block:
     """Puts tags (as JSON) on a block; a tag of the same kind and name takes the new value."""
     history, row = _find(transaction, context, block_id)
-    merged = _merged(row[TAGS_AT], added)
+    merged = _merged(row[TAGS_AT], added, limits)
     _index_tags(transaction, history, row[1], added)
     return _update(transaction, context, history, _with(row, TAGS_AT, merged))
 
@@ -51,10 +53,10 @@ def set_usage(transaction: Transaction, context: ContextRef, block_id: str, usag
     return _update(transaction, context, history, _with(row, USAGE_AT, usage))
 
 
-def tag_context(transaction: Transaction, context: ContextRef, added: str) -> None:
+def tag_context(transaction: Transaction, context: ContextRef, added: str, limits: Limits = DEFAULT) -> None:
     """Puts tags (as JSON) on a history."""
     known = transaction.history(context.context_id)
-    merged = _merged(None if known is None else known.tags, added)
+    merged = _merged(None if known is None else known.tags, added, limits)
     history = transaction.open_history(context)
     history.tags = merged
     _index_tags(transaction, history, HISTORY_TAG, added)
@@ -69,12 +71,12 @@ def _find(transaction: Transaction, context: ContextRef, block_id: str) -> tuple
     return history, row
 
 
-def _merged(stored: str | None, added: str) -> str:
+def _merged(stored: str | None, added: str, limits: Limits) -> str:
     tags = {(tag["kind"], tag["name"]): tag for tag in json.loads(stored or "[]")}
     tags |= {(tag["kind"], tag["name"]): tag for tag in json.loads(added)}
-    if len(tags) > checks.MAX_TAGS:
-        raise LimitExceeded(f"{len(tags):,} tags; at most {checks.MAX_TAGS:,} are stored on one block or history")
-    return checks.json_text(list(tags.values()), "the tags")
+    if len(tags) > limits.tags:
+        raise exceeded(f"{len(tags):,} tags on one block or history", "tags", limits.tags)
+    return checks.json_text(list(tags.values()), "the tags", limits.depth)
 
 
 def _index_tags(transaction: Transaction, history: History, at: int, added: str) -> None:
@@ -100,5 +102,5 @@ def _update(transaction: Transaction, context: ContextRef, history: History, row
         now=transaction.now,
     )
     block = transaction.block(row, context.context_id)
-    transaction.log(history, BLOCK_UPDATED, block)
+    transaction.log(history, BLOCK_UPDATED, row, block)
     return block

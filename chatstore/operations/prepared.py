@@ -16,6 +16,11 @@ from sqlalchemy.sql.compiler import SQLCompiler
 Row: TypeAlias = tuple[Any, ...]
 
 
+def driver(conn: Connection) -> Any:
+    """The driver's own connection, or the one that SQLAlchemy makes of an asynchronous one."""
+    return conn.connection.dbapi_connection
+
+
 class Prepared:
     """One Core statement with `bindparam` names for its values."""
 
@@ -27,11 +32,7 @@ class Prepared:
 
     def all(self, conn: Connection, **values: object) -> list[Row]:
         """Every row."""
-        cursor = self._execute(conn, values)
-        try:
-            return list(cursor.fetchall())
-        finally:
-            cursor.close()
+        return list(self._execute(conn, values).fetchall())
 
     def first(self, conn: Connection, **values: object) -> Row | None:
         """The first row, if there is one."""
@@ -40,33 +41,20 @@ class Prepared:
 
     def run(self, conn: Connection, **values: object) -> int:
         """Runs a statement that returns nothing; the number of rows it changed."""
-        cursor = self._execute(conn, values)
-        try:
-            return cursor.rowcount
-        finally:
-            cursor.close()
+        return self._execute(conn, values).rowcount
 
     def many(self, conn: Connection, rows: Sequence[Row]) -> None:
-        """Inserts rows given in the order of the statement's values."""
+        """Runs a statement for each of several rows of values, given in the order in which it takes them."""
         sql, _, _ = self._form(conn)
-        cursor = conn.connection.cursor()
-        try:
-            if len(rows) == 1:
-                cursor.execute(sql, rows[0])
-            else:
-                cursor.executemany(sql, rows)
-        finally:
-            cursor.close()
+        if len(rows) == 1:
+            driver(conn).execute(sql, rows[0])
+        else:
+            driver(conn).executemany(sql, rows)
 
     def _execute(self, conn: Connection, values: Mapping[str, object]) -> DBAPICursor:
         sql, names, defaults = self._form(conn)
         given = {**defaults, **values} if defaults else values
-        cursor = conn.connection.cursor()
-        try:
-            cursor.execute(sql, given if names is None else [given[name] for name in names])
-        except BaseException:
-            cursor.close()
-            raise
+        cursor: DBAPICursor = driver(conn).execute(sql, given if names is None else [given[name] for name in names])
         return cursor
 
     def _form(self, conn: Connection) -> tuple[str, tuple[str, ...] | None, Mapping[str, Any]]:

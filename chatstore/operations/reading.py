@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 from typing import Any
 
 from sqlalchemy import (
@@ -18,9 +19,9 @@ from sqlalchemy import (
     union_all,
 )
 
-from chatstore.cursor import Cursor
-from chatstore.errors import BlobNotFound, BlockNotFound, InvalidCursor
-from chatstore.ids import id_bytes
+from chatstore.cursor import Cursor, CursorFactory
+from chatstore.errors import BlobNotFound, BlockNotFound, CursorExpired, InvalidCursor
+from chatstore.ids import id_bytes, index_of
 from chatstore.kinds import PROMPT, Selection
 from chatstore.model import Block
 from chatstore.operations import histories
@@ -34,7 +35,7 @@ from chatstore.operations.rows import (
     Cursors,
     to_block,
 )
-from chatstore.operations.selecting import Shape, branches, conditions, shape, values
+from chatstore.operations.selecting import Shape, branches, shape, values
 from chatstore.prompts import close_calls
 from chatstore.schema import BLOCK_ADDED, TEXT_APPENDED, blobs, blocks, changes
 
@@ -60,6 +61,7 @@ def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Sel
         check_within(sequence, 0 if history is None else history.head)
     if history is None:
         return []
+    check_kept(wanted.after, history.first, cursors(context_id))
     bounds: dict[str, object] = {}
     if wanted.since_last_user_message and history.last_user is not None:
         bounds["first"] = history.last_user + 1
@@ -128,45 +130,65 @@ def check_within(sequence: int | None, head: int) -> None:
         )
 
 
+def check_kept(sequence: int | None, first: int, cursors: CursorFactory) -> None:
+    """Refuses a cursor whose changes were removed by retention. Raises CursorExpired, with where to go on."""
+    if sequence is not None and sequence < first:
+        raise CursorExpired(
+            f"{first - sequence} changes behind the cursor were removed, as the store retains no more;"
+            " go on from the error's `start`, or read the history again",
+            start=cursors.at(first),
+        )
+
+
 @lru_cache(maxsize=512)
 def _count(selection: Shape) -> Prepared:
-    return Prepared(
-        select(func.count())
-        .select_from(blocks)
-        .where(blocks.c.history_id == bindparam("history_id"), *conditions(selection))
+    counts = (
+        select(func.count()).select_from(blocks).where(blocks.c.history_id == bindparam("history_id"), *one)
+        for one in branches(selection)
     )
+    return Prepared(select(reduce(add, (count.correlate(None).scalar_subquery() for count in counts))))
 
 
 def count(conn: Connection, context_id: str, cursors: Cursors, selection: Selection) -> int:
     """How many blocks are selected."""
     history = histories.find(conn, context_id)
     if history is None or selection == Selection():
-        return 0 if history is None else history.count
+        return 0 if history is None else history.count - history.first_index
     row = _count(shape(selection)).first(conn, history_id=history.id, **values(selection))
     assert row is not None
     return int(row[0])
 
 
-def head(conn: Connection, context_id: str) -> int:
-    """The number of the last change; 0 before the first."""
-    history = histories.find(conn, context_id)
-    return 0 if history is None else history.head
+def bounds(conn: Connection, context_id: str) -> tuple[int, int]:
+    """The numbers of the last change that is not there any more, and of the last; 0 before the first."""
+    history = histories.find_or_tombstone(conn, context_id)
+    return (0, 0) if history is None else (history.first, history.head)
 
 
 def head_cursor(conn: Connection, context_id: str, cursors: Cursors) -> Cursor:
     """The cursor of the last change."""
-    return cursors(context_id).at(head(conn, context_id))
+    history = histories.find(conn, context_id)
+    return cursors(context_id).at(0 if history is None else history.head)
 
 
 _BLOCK = Prepared(
-    select(*BLOCK_COLUMNS).where(blocks.c.history_id == bindparam("history_id"), blocks.c.id == bindparam("block_id"))
+    select(*BLOCK_COLUMNS).where(
+        blocks.c.history_id == bindparam("history_id"),
+        blocks.c.index == bindparam("place"),
+        blocks.c.id == bindparam("block_id"),
+    )
 )
+
+
+def row_of(conn: Connection, history_id: int, id: bytes) -> Row | None:
+    """The row of a block by its id, which says its place."""
+    return _BLOCK.first(conn, history_id=history_id, place=index_of(id), block_id=id)
 
 
 def block_row(conn: Connection, history: histories.History | None, block_id: str) -> Row:
     """The row of one block. Raises BlockNotFound."""
     raw = id_bytes(block_id)
-    row = None if history is None else _BLOCK.first(conn, history_id=history.id, block_id=raw)
+    row = None if history is None else row_of(conn, history.id, raw)
     if row is None:
         raise BlockNotFound(f"no block {block_id} in this history; blocks are looked up in their own context")
     return row
@@ -220,5 +242,5 @@ def with_text(conn: Connection, row: Row) -> Row:
         return row
     text = text_so_far(conn, row[0], row[1], row[SEQUENCE_AT])
     # If it ended meanwhile, the pieces may have been removed as they were read; then the row has the text.
-    now = _BLOCK.first(conn, history_id=row[0], block_id=row[ID_AT])
+    now = row_of(conn, row[0], row[ID_AT])
     return (*row[:TEXT_AT], text, *row[TEXT_AT + 1 :]) if now is None or now[STATE_AT] == "open" else now

@@ -6,7 +6,16 @@ import json
 from collections.abc import Callable
 from typing import TypeAlias
 
-from chatstore.changes import BlockAdded, BlockClosed, BlockUpdated, Entry, RunEnded, RunStarted, TextAppended
+from chatstore.changes import (
+    BlockAdded,
+    BlockClosed,
+    BlockUpdated,
+    Entry,
+    HistoryErased,
+    RunEnded,
+    RunStarted,
+    TextAppended,
+)
 from chatstore.cursor import CursorFactory
 from chatstore.ids import id_text, to_datetime
 from chatstore.model import Block, Context, Part, Run, RunError, Tag
@@ -24,8 +33,6 @@ RUN_COLUMNS = tuple(runs.c)
 Cursors: TypeAlias = Callable[[str], CursorFactory]
 """Gives the cursors of a context by its id."""
 
-_TEXT_FIELDS = {*TextAppended.model_fields}
-
 _CHANGES: dict[int, type[BlockAdded] | type[BlockUpdated] | type[BlockClosed]] = {
     BLOCK_ADDED: BlockAdded,
     BLOCK_UPDATED: BlockUpdated,
@@ -35,10 +42,10 @@ _CHANGES: dict[int, type[BlockAdded] | type[BlockUpdated] | type[BlockClosed]] =
 
 def to_block(row: Row, context_id: str, cursors: CursorFactory) -> Block:
     """A block from its row. What is in the row was checked when it was written, so the model is not validated again."""
-    (_, index, id, type, role, author, run_id, parent_id, text, data, parts, tags, internal, _, state, usage) = row[:16]
-    sequence, created_at, updated_at = row[16:19]
+    _, index, id, type, role, author, run_id, parent_id, text, data, parts, tags, internal = row[:13]
+    state, usage, sequence, created_at, updated_at = row[15:20]
     created = to_datetime(created_at)
-    return Block.model_construct(
+    return Block.made(
         id=id_text(id),
         context_id=context_id,
         index=index,
@@ -68,14 +75,13 @@ def to_tags(text: str | None) -> tuple[Tag, ...]:
 def to_entry(type: int, sequence: int, block: Block, cursors: CursorFactory) -> Entry:
     """A change of a block."""
     cursor = cursors.at(sequence)
-    change = _CHANGES[type].model_construct(context_id=block.context_id, cursor=cursor, block=block)
+    change = _CHANGES[type].made(context_id=block.context_id, cursor=cursor, block=block)
     return Entry(sequence, change, block)
 
 
 def to_text_entry(sequence: int, offset: int, text: str, block: Block, cursors: CursorFactory) -> Entry:
     """A piece of an open block."""
-    change = TextAppended.model_construct(
-        _TEXT_FIELDS,  # one set for all: a set of its own is half of what a piece takes
+    change = TextAppended.made(
         context_id=block.context_id,
         cursor=cursors.at(sequence),
         block_id=block.id,
@@ -93,14 +99,19 @@ def to_text_entry(sequence: int, offset: int, text: str, block: Block, cursors: 
 def to_run_entry(type: int, sequence: int, run: Run, cursors: CursorFactory) -> Entry:
     """The start or the end of a run."""
     kind = RunStarted if type == RUN_STARTED else RunEnded
-    change = kind.model_construct(context_id=run.context_id, cursor=cursors.at(sequence), run=run)
+    change = kind.made(context_id=run.context_id, cursor=cursors.at(sequence), run=run)
     return Entry(sequence, change, None)
+
+
+def to_erased_entry(sequence: int, context_id: str, cursors: CursorFactory) -> Entry:
+    """The end of a history that was erased."""
+    return Entry(sequence, HistoryErased.made(context_id=context_id, cursor=cursors.at(sequence)), None)
 
 
 def to_run(row: Row, context_id: str) -> Run:
     """A run from its row."""
     _, id, parent_run_id, state, error, _, usage, started_at, ended_at = row[:9]
-    return Run.model_construct(
+    return Run.made(
         id=id,
         context_id=context_id,
         parent_run_id=parent_run_id,
@@ -115,7 +126,7 @@ def to_run(row: Row, context_id: str) -> Run:
 def to_context(row: Row, cursors: CursorFactory) -> Context:
     """A context from id, keys, tags, count, head and times."""
     context_id, keys, tags, count, head, created_at, updated_at = row
-    return Context.model_construct(
+    return Context.made(
         context_id=context_id,
         keys=None if keys is None else json.loads(keys),
         tags=to_tags(tags),

@@ -87,7 +87,7 @@ def start_run(
     )
     _ADD.many(transaction.conn, [row])
     run = to_run(row, context.context_id)
-    transaction.log_run(history, RUN_STARTED, run)
+    transaction.log_run(history, RUN_STARTED, row, run)
     return run
 
 
@@ -135,7 +135,7 @@ def _end(transaction: Transaction, history: History, context_id: str, row: Row, 
     ended = _RUN.first(transaction.conn, history_id=history.id, run_id=run_id)
     assert ended is not None
     run = to_run(ended, context_id)
-    transaction.log_run(history, RUN_ENDED, run)
+    transaction.log_run(history, RUN_ENDED, ended, run)
     return run
 
 

@@ -13,11 +13,18 @@ from chatstore import ids
 from chatstore.changes import Entry
 from chatstore.cursor import CursorFactory
 from chatstore.model import Block, Run
-from chatstore.operations import histories
+from chatstore.operations import checksums, histories
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import Cursors, to_block, to_entry, to_run_entry, to_text_entry
-from chatstore.schema import TEXT_APPENDED, blocks, changes, context_keys
+from chatstore.operations.rows import (
+    Cursors,
+    to_block,
+    to_entry,
+    to_erased_entry,
+    to_run_entry,
+    to_text_entry,
+)
+from chatstore.schema import HISTORY_ERASED, TEXT_APPENDED, blocks, changes, context_keys
 from chatstore.schema import histories as histories_table
 
 
@@ -43,13 +50,13 @@ _SET_KEYS = Prepared(
 _ADD_KEYS = Prepared(insert(context_keys))
 _COUNT = Prepared(
     update(histories_table)
-    .where(histories_table.c.id == bindparam("history_id"))
-    .values(
-        head=bindparam("new_head"),
-        count=bindparam("new_count"),
-        last_user=bindparam("new_last_user"),
-        updated_at=bindparam("now"),
+    .ordered_values(
+        (histories_table.c.head, bindparam("new_head")),
+        (histories_table.c.count, bindparam("new_count")),
+        (histories_table.c.last_user, bindparam("new_last_user")),
+        (histories_table.c.updated_at, bindparam("now")),
     )
+    .where(histories_table.c.id == bindparam("history_id"))
 )
 _ADD_BLOCKS = Prepared(insert(blocks))
 _ADD_CHANGES = Prepared(
@@ -65,22 +72,27 @@ class Transaction:
     """Gathers what the writes of one commit do, so that rows go in together and each counter is set once.
 
     A write that refuses (raises an error of ours) must do so before it changes anything: its neighbours in the
-    same commit go on.
+    same commit go on. `known` are histories as they are now; those that are looked up are added.
     """
 
-    def __init__(self, conn: Connection, cursors: Cursors) -> None:
+    def __init__(self, conn: Connection, cursors: Cursors, known: dict[str, History | None]) -> None:
         self.conn = conn
         self.cursors = cursors
         self.now = ids.now()
         self.announced: Announcement = {}
         self.after_commit: list[Callable[[], None]] = []
-        self._histories: dict[str, History | None] = {}
+        self._histories = known
         self._written: set[str] = set()
         self._blocks: list[Row] = []
         self._changes: list[Row] = []
 
     def history(self, context_id: str) -> History | None:
-        """The history of a context, held for this transaction, as the writes so far left it."""
+        """The history of a context, held for this transaction, as the writes so far left it. Raises ContextErased."""
+        history = self.history_or_tombstone(context_id)
+        return None if history is None else histories.not_erased(history)
+
+    def history_or_tombstone(self, context_id: str) -> History | None:
+        """The same, or what is left of it."""
         if context_id not in self._histories:
             self._histories[context_id] = histories.lock(self.conn, context_id)
         return self._histories[context_id]
@@ -114,30 +126,39 @@ class Transaction:
         """Stores a block's row with this commit."""
         self._blocks.append(row)
 
-    def log(self, history: History, type: int, block: Block) -> None:
-        """Logs and announces a change of a block."""
-        sequence = self._next(history, block.context_id, type, block.index)
+    def log(self, history: History, type: int, row: Row, block: Block) -> None:
+        """Logs and announces a change of a block, given as its row is then and as a model."""
+        sequence = history.head + 1
+        self._add(history, block.context_id, type, block.index, None, None, checksums.of_block(sequence, type, row))
         cursors = self.cursors(block.context_id)
         self._announce(block.context_id, partial(to_entry, type, sequence, block, cursors))
 
     def log_text(self, history: History, block: Block, offset: int, text: str) -> None:
         """Logs and announces a piece of text of an open block."""
-        sequence = self._next(history, block.context_id, TEXT_APPENDED, block.index, offset, text)
+        sequence = history.head + 1
+        checksum = checksums.of_text(sequence, block.index, offset, text)
+        self._add(history, block.context_id, TEXT_APPENDED, block.index, offset, text, checksum)
         cursors = self.cursors(block.context_id)
         self._announce(block.context_id, partial(to_text_entry, sequence, offset, text, block, cursors))
 
-    def log_run(self, history: History, type: int, run: Run) -> None:
-        """Logs and announces the start or the end of a run."""
-        sequence = self._next(history, run.context_id, type, None, None, run.id)
+    def log_run(self, history: History, type: int, row: Row, run: Run) -> None:
+        """Logs and announces the start or the end of a run, given as its row is then and as a model."""
+        sequence = history.head + 1
+        self._add(history, run.context_id, type, None, None, run.id, checksums.of_run(sequence, type, row))
         cursors = self.cursors(run.context_id)
         self._announce(run.context_id, partial(to_run_entry, type, sequence, run, cursors))
 
-    def _next(self, history: History, context_id: str, type: int, *values: object) -> int:
-        """Takes the next number of a history for an entry of its log."""
+    def log_erased(self, history: History, context_id: str) -> None:
+        """Logs and announces, as the last entry of a history, that it was erased."""
+        sequence = history.head + 1
+        self._add(history, context_id, HISTORY_ERASED, None, None, None, checksums.of_erasure(sequence))
+        self._announce(context_id, partial(to_erased_entry, sequence, context_id, self.cursors(context_id)))
+
+    def _add(self, history: History, context_id: str, type: int, *values: object) -> None:
+        """Adds an entry to a history's log, under its next number."""
         history.head += 1
-        self._changes.append((history.id, history.head, type, *values, *(None,) * (3 - len(values))))
+        self._changes.append((history.id, history.head, type, *values))
         self._written.add(context_id)
-        return history.head
 
     def _announce(self, context_id: str, entry: Callable[[], Entry]) -> None:
         self.announced.setdefault(context_id, []).append(entry)
@@ -158,17 +179,10 @@ class Transaction:
     def finish(self) -> None:
         """Sends everything gathered and sets the counters; what remains is the commit."""
         self.flush()
-        for context_id in self._written:
-            history = self._histories[context_id]
-            assert history is not None
-            _COUNT.run(
-                self.conn,
-                history_id=history.id,
-                new_head=history.head,
-                new_count=history.count,
-                new_last_user=history.last_user,
-                now=self.now,
-            )
+        written = (self._histories[context_id] for context_id in self._written)
+        counted = [(one.head, one.count, one.last_user, self.now, one.id) for one in written if one is not None]
+        if counted:
+            _COUNT.many(self.conn, counted)
 
     def block(self, row: Row, context_id: str) -> Block:
         """The model of a row."""

@@ -16,13 +16,16 @@ from functools import partial
 from typing import TypeAlias
 from weakref import WeakSet
 
-from chatstore import checks
-from chatstore.errors import BlockEnded, LimitExceeded, RunOver, StorageError, StoreClosed
+from chatstore.errors import BlockEnded, ContextErased, RunOver, StorageError, StoreClosed
 from chatstore.forking import Owner
+from chatstore.limits import exceeded
 from chatstore.model import Block
 from chatstore.operations import growing
 from chatstore.operations.transaction import ContextRef
-from chatstore.writing.committer import Committer, Write
+from chatstore.redaction import stream
+from chatstore.writing.committer import Committer
+from chatstore.writing.drafts import rules_of
+from chatstore.writing.pending import Write
 
 GATHER = 0.002
 """Seconds that text may wait for more, beside the time that a commit takes."""
@@ -32,18 +35,24 @@ PAUSED = 0.05
 MAX_WAITING = 1_000_000
 """Characters that one block keeps in memory while the disk is slow; `write` waits above it."""
 
+ENDED = (BlockEnded, RunOver, ContextErased)
+"""What refuses text for good."""
+
 _log = logging.getLogger(__name__)
 Notify: TypeAlias = Callable[[], None]
 Chore: TypeAlias = Callable[[], bool | None]
 
 
 class Growing:
-    """The text of one open block: written, on its way, stored."""
+    """The text of one open block: written, held back by a redactor, on its way, stored."""
 
     def __init__(self, context: ContextRef, block: Block, flusher: Flusher) -> None:
         self.context = context
         self.block = block
         self.stored = 0
+        rules = rules_of(context)
+        self._most = rules.limits.block_bytes
+        self._redacting = None if rules.redact is None else stream(rules.redact)
         self._flusher = flusher
         self._waiting: list[str] = []
         self._length = self._total = 0
@@ -54,23 +63,31 @@ class Growing:
         self._lock = threading.Lock()
         self._last = time.monotonic()
 
-    def add(self, text: str) -> bool:
-        """Takes text to store; whether there is room for more. Raises what went wrong with earlier text, having taken
-        this: after a StorageError all of it is tried again."""
+    @property
+    def length(self) -> int:
+        """Bytes written so far, about as many characters."""
+        return self._total
+
+    def add(self, text: str, since: float = 0.0) -> bool:
+        """Takes text to store; whether the writer may go on at once. Raises what went wrong with earlier text, having
+        taken this: after a StorageError all of it is tried again. `since`: when the writer last wrote to any block."""
         self._flusher.owner.check()
         with self._lock:
-            if isinstance(self._error, (BlockEnded, RunOver)):
+            if isinstance(self._error, ENDED):
                 self._raise_error()
             if self._stopped:
                 raise BlockEnded("the block has ended; text is appended to open blocks only")
-            if self._total + len(text) > checks.MAX_BLOCK:
-                raise LimitExceeded(f"a block of more than {checks.MAX_BLOCK:,} characters; end it and open another")
-            self._total += len(text)
+            total = self._total + (len(text) if text.isascii() else len(text.encode()))
+            if total > self._most:
+                raise exceeded(f"an open block of {total:,} bytes (end it and open another)", "block_bytes", self._most)
+            if self._redacting is not None:
+                text = self._redacting.feed(text)
+            self._total = total
             if text:
                 self._waiting.append(text)
             self._raise_error()
             now = time.monotonic()
-            paused, self._last = now - self._last > PAUSED, now
+            paused, self._last = now - max(self._last, since) > PAUSED, now
             self._length += len(text)
             room = self._length < MAX_WAITING
         self._flusher.mark(self)
@@ -92,7 +109,7 @@ class Growing:
         with self._lock:
             if error is None:
                 self.stored += len(self._in_flight)
-            elif not isinstance(error, (BlockEnded, RunOver)):
+            elif not isinstance(error, ENDED):
                 self._waiting.insert(0, self._in_flight)
                 self._length += len(self._in_flight)
             self._in_flight = ""
@@ -128,10 +145,13 @@ class Growing:
             notify()
 
     def rest(self) -> str:
-        """The text that is not stored yet, to go in with the end of the block. Raises what went wrong."""
+        """The text that is not stored yet, to go in with the end of the block; that which was held back is in it.
+        Raises what went wrong."""
         with self._lock:
-            if isinstance(self._error, (BlockEnded, RunOver)):
+            if isinstance(self._error, ENDED):
                 raise copy(self._error)
+            if self._redacting is not None:
+                self._waiting.append(self._redacting.end())
             return "".join(self._waiting)
 
     def finish_later(self, write: Write[object]) -> None:
@@ -150,7 +170,7 @@ class Growing:
     def _raise_error(self) -> None:
         error = self._error
         if error is not None:
-            if not isinstance(error, (BlockEnded, RunOver)):
+            if not isinstance(error, ENDED):
                 self._error = None
             # A copy: the one that is kept would keep the caller's frames, and with them the writer.
             raise copy(error)
@@ -192,7 +212,7 @@ class Flusher:
     def mark(self, block: Growing) -> None:
         """There is text of this block to commit."""
         with self._lock:
-            if self._ended:
+            if self._ended or (self._closed and threading.current_thread() is not self._thread):
                 raise StoreClosed("the store is closed; open it again to write")
             idle = not self._marked
             self._marked[block] = None
@@ -252,7 +272,7 @@ class Flusher:
             partial(growing.write_text, context=block.context, index=block.block.index, offset=offset, text=text)
             for block, (offset, text) in taken
         ]
-        for (block, _), error in zip(taken, self._committer.run_all(writes), strict=True):
+        for (block, _), error in zip(taken, self._committer.run_all(writes, synced=False), strict=True):
             block.done(error)
 
     def _end_abandoned(self) -> None:
@@ -261,7 +281,7 @@ class Flusher:
             block = self.abandoned.popleft()
             try:
                 rest = block.rest()
-            except (BlockEnded, RunOver):
+            except ENDED:
                 continue  # somebody else ended it
             ending = growing.Ending("interrupted")
             write = partial(growing.end_block, context=block.context, index=block.block.index, rest=rest, ending=ending)

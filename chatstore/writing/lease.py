@@ -57,7 +57,7 @@ class LeaseHolder:
 
     def _renew(self) -> None:
         held = self.id
-        if held is not None and not self._committer.run(partial(leases.renew, lease_id=held)):
+        if held is not None and not self._committer.run(partial(leases.renew, lease_id=held), synced=False):
             _log.warning("another process took this one for dead; what it had open was ended as interrupted")
             if self.id == held:  # or else a run that began since has taken a new one
                 self.id = None

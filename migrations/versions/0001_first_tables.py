@@ -51,10 +51,14 @@ def _histories() -> None:
         Column("head", BigInteger, nullable=False),
         Column("count", BigInteger, nullable=False),
         Column("last_user", BigInteger),
+        Column("first", BigInteger, nullable=False, server_default="0"),
+        Column("first_index", BigInteger, nullable=False, server_default="0"),
+        Column("erased", SmallInteger),
         Column("created_at", BigInteger, nullable=False),
         Column("updated_at", BigInteger, nullable=False),
         UniqueConstraint("context_id"),
     )
+    _partial_index("histories_erased", "histories", ["id"], "erased = 1")
     op.create_table(
         "context_keys",
         Column("name", Text, nullable=False),
@@ -82,6 +86,7 @@ def _blocks() -> None:
         Column("tags", Text),
         Column("internal", Boolean, nullable=False),
         Column("views", SmallInteger, nullable=False),
+        Column("speaker", SmallInteger),
         Column("state", Text, nullable=False),
         Column("usage", Text),
         Column("sequence", BigInteger, nullable=False),
@@ -91,11 +96,9 @@ def _blocks() -> None:
         Column("pieces_until", BigInteger),
         PrimaryKeyConstraint("history_id", "index"),
     )
-    op.create_index("blocks_id", "blocks", ["history_id", "id"], unique=True)
-    _partial_index("blocks_transcript", "blocks", ["history_id", "index"], "views & 1 = 1")
-    _partial_index("blocks_prompt", "blocks", ["history_id", "index"], "views & 2 = 2")
-    op.create_index("blocks_type", "blocks", ["history_id", "type", "index"])
-    op.create_index("blocks_role", "blocks", ["history_id", "role", "index"])
+    _partial_index("blocks_speaker", "blocks", ["history_id", "speaker", "index"], "speaker IS NOT NULL")
+    _partial_index("blocks_type", "blocks", ["history_id", "type", "index"], "speaker IS NULL")
+    _partial_index("blocks_role", "blocks", ["history_id", "role", "index"], "speaker IS NULL AND role IS NOT NULL")
     _partial_index("blocks_author", "blocks", ["history_id", "author", "index"], "author IS NOT NULL")
     _partial_index("blocks_run_id", "blocks", ["history_id", "run_id", "index"], "run_id IS NOT NULL")
     _partial_index("blocks_state", "blocks", ["history_id", "state", "index"], "state <> 'closed'")
@@ -113,6 +116,7 @@ def _changes() -> None:
         Column("block_index", BigInteger),
         Column("offset", BigInteger),
         Column("text", Text),
+        Column("checksum", BigInteger, nullable=False),
     )
     op.create_index("changes_sequence", "changes", ["history_id", "sequence"], unique=True)
 

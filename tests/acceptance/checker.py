@@ -1,4 +1,4 @@
-"""A history checker: what writers were told against what is stored.
+"""A history checker: what writers were told against what is stored, and what subscribers were given against both.
 
 With indexes that have no gaps, linearizability needs no search: it holds when every acknowledged block stands in its
 place exactly once, and no append that ended before another began stands behind it.
@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chatstore import Block, ChatStore
 
 Report = dict[str, Any]
+
+LATE = 1_000_000_000
+"""Nanoseconds after a commit, or after a subscriber came, in which it has to be given what was committed."""
+
+
+class Sight(NamedTuple):
+    """A change as a subscriber was given it: `since` when it had come, and `at` when it got it, in nanoseconds."""
+
+    cursor: str
+    block: str
+    since: int
+    at: int
 
 
 def check(path: Path, reports: Iterable[Report]) -> dict[str, int]:
@@ -79,3 +91,27 @@ def check_numbers(path: Path) -> None:
             for expected, first, column, table in ((head, 1, "sequence", "changes"), (count, 0, '"index"', "blocks")):
                 numbers = conn.execute(f"SELECT {column} FROM {table} WHERE history_id = ? ORDER BY 1", (id,))
                 assert [number for (number,) in numbers] == list(range(first, first + expected)), (table, id)
+
+
+def violations(expected: Sequence[tuple[str, str]], told: Mapping[str, int], sights: Iterable[Sight]) -> list[str]:
+    """What one subscriber got wrong, over all its lives put together.
+
+    `expected` are the changes it asked for, in order, as cursor and block; `told` is when each block was acknowledged.
+    """
+    places = {change: place for place, change in enumerate(expected)}
+    seen: set[int] = set()
+    found, highest = [], -1
+    for sight in sights:
+        place = places.get((sight.cursor, sight.block))
+        if place is None:
+            found.append(f"unasked: {sight}")
+            continue
+        if place in seen:
+            found.append(f"duplicate: {sight}")
+        elif place < highest:
+            found.append(f"reordered: {sight}")
+        elif (lateness := sight.at - max(told[sight.block], sight.since)) > LATE:
+            found.append(f"late by {lateness / 1e9:.2f} s: {sight}")
+        seen.add(place)
+        highest = max(highest, place)
+    return [*found, *(f"gap: {expected[place]}" for place in range(len(expected)) if place not in seen)]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import time
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checker import check
+from checker import Sight, check, violations
 from children import Child, running, script
-from figures import report
+from figures import latencies, report
 from filters import FILTERS
 from test_many_writers import CONTEXTS, make_store, start, writers
 
-from chatstore import Change, ChatStore
+from chatstore import BlockAdded, Change, ChatStore
 
 WAKERS = ("auto", "none", "poll", "watchfiles")
 
@@ -48,7 +52,7 @@ def check_subscriber(stretches: list[dict[str, Any]], log: list[Change]) -> int:
         expected = [
             (change.cursor, type(change).__name__, change.block.model_dump_json())
             for change in log
-            if after < change.cursor <= until and matches(change.block)
+            if isinstance(change, BlockAdded) and after < change.cursor <= until and matches(change.block)
         ]
         seen = [tuple(one) for one in stretch["seen"]]
         assert seen == expected, f"subscriber {stretch['subscriber']} from {after} to {until}"
@@ -90,3 +94,104 @@ def test_what_subscribers_saw_put_together_is_the_history_under_their_filter(
     report(
         "subscribers", subscribers=subscribers, subscriptions=len(stretches), of_them_with_changes=live, changes=seen
     )
+
+
+class Crowd:
+    """Processes of subscribers that are killed and started again, and what each subscriber has acknowledged."""
+
+    def __init__(self, path: Path, processes: int, subscribers: int) -> None:
+        self.path = path
+        self.random = random.Random(subscribers)
+        self.places = [(number, CONTEXTS[number % len(CONTEXTS)]) for number in range(subscribers)]
+        self.sights: dict[int, list[Sight]] = {number: [] for number in range(subscribers)}
+        self.kills = 0
+        self.children = [self._start(place, processes) for place in range(processes)]
+
+    def _start(self, place: int, processes: int) -> Child:
+        return script(
+            "resumer",
+            seconds=1_000,
+            path=self.path,
+            face=("sync", "async")[place % 2],
+            wake=("auto", "none", "none", "poll")[place % 4],
+            seed=self.random.randrange(10**9),
+            subscribers=[
+                (number, context, self.sights[number][-1].cursor if self.sights[number] else None)
+                for number, context in self.places[place::processes]
+            ],
+        )
+
+    def kill_one(self) -> None:
+        """Kills a process, and starts another one where its subscribers have acknowledged to be."""
+        place = self.random.randrange(len(self.children))
+        with self.children[place] as child:
+            child.signal(signal.SIGKILL)
+            self._take(child)
+        self.kills += 1
+        self.children[place] = self._start(place, len(self.children))
+
+    def finish(self) -> None:
+        """Lets all of them catch up and end."""
+        for child in self.children:
+            child.tell("the writers are done")
+        for child in self.children:
+            self._take(child)
+            child.succeed()
+
+    def close(self) -> None:
+        for child in self.children:
+            child.close()
+
+    def _take(self, child: Child) -> None:
+        for line in child.rest():
+            number, *sight = json.loads(line)
+            self.sights[number].append(Sight(*sight))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "processes", "subscribers", "every"),
+    [(20, 4, 12, 1.5), pytest.param(600, 4, 20, 3.0, marks=[pytest.mark.long, pytest.mark.timeout(1_000)])],
+)
+def test_subscribers_that_are_killed_and_hear_nothing_get_each_change_once_in_order_and_in_time(
+    tmp_path: Path, seconds: int, processes: int, subscribers: int, every: float
+) -> None:
+    path = tmp_path / "chat.db"
+    make_store(path)
+    common: dict[str, Any] = {"path": path, "contexts": CONTEXTS, "over": seconds, "pause": 0.02}
+    writing = [
+        script("steady_writer", seconds=1_000, name=f"w{n}", face=("sync", "async")[n % 2], seed=n, **common)
+        for n in range(3)
+    ]
+    with running(*writing), closing(Crowd(path, processes, subscribers)) as crowd:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(crowd.random.uniform(0, 2 * every))
+            crowd.kill_one()
+        reports = [json.loads(line) for child in writing for line in child.rest()]
+        for child in writing:
+            child.succeed()
+        crowd.finish()
+    check(path, reports)
+    found, delays = check_crowd(path, crowd, reports)
+    figures = {"subscribers": subscribers, "kills": crowd.kills, "changes": len(delays)}
+    report("killed and deaf subscribers", **figures, **latencies(delays))
+    assert not found, f"{len(found)} violations, such as {found[:5]}"
+
+
+def check_crowd(path: Path, crowd: Crowd, reports: list[dict[str, Any]]) -> tuple[list[str], list[float]]:
+    """All violations, and the seconds from each commit to each sight of it, or from when the subscriber came."""
+    told: dict[str, int] = {}
+    for one in sorted(reports, key=lambda one: one["ended"]):
+        for _, id, _ in one["stored"]:
+            told.setdefault(id, one["ended"])
+    with ChatStore(path) as store:
+        logs = {context: list(store.history(context).subscribe(follow=False)) for context in CONTEXTS}
+    found = []
+    for number, context in crowd.places:
+        asked = FILTERS[number % len(FILTERS)][1]
+        expected = [
+            (one.cursor, one.block.id) for one in logs[context] if isinstance(one, BlockAdded) and asked(one.block)
+        ]
+        found += [f"subscriber {number}: {one}" for one in violations(expected, told, crowd.sights[number])]
+    sights = (sight for of_one in crowd.sights.values() for sight in of_one)
+    return found, [max(sight.at - max(told[sight.block], sight.since), 0) / 1e9 for sight in sights]

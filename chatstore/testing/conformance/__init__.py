@@ -7,6 +7,7 @@ from chatstore.testing.conformance.content import Content
 from chatstore.testing.conformance.contexts import Contexts
 from chatstore.testing.conformance.cursors import Cursors
 from chatstore.testing.conformance.endings import Endings
+from chatstore.testing.conformance.erasing import Erasing, Retaining
 from chatstore.testing.conformance.feeds import Feeds
 from chatstore.testing.conformance.following import Following
 from chatstore.testing.conformance.lifetime import Lifetime
@@ -28,6 +29,7 @@ __all__ = [
     "Contexts",
     "Cursors",
     "Endings",
+    "Erasing",
     "Feeds",
     "Following",
     "Lifetime",
@@ -36,6 +38,7 @@ __all__ = [
     "Reading",
     "Refusing",
     "Resuming",
+    "Retaining",
     "Running",
     "Streams",
     "Submitting",
@@ -50,6 +53,7 @@ class ConformanceSuite(
     Contexts,
     Cursors,
     Endings,
+    Erasing,
     Feeds,
     Following,
     Lifetime,
@@ -58,6 +62,7 @@ class ConformanceSuite(
     Reading,
     Refusing,
     Resuming,
+    Retaining,
     Running,
     Streams,
     Submitting,

@@ -27,7 +27,7 @@ from chatstore import (
 
 T = TypeVar("T")
 Following: TypeAlias = AsyncSubscription | AsyncStoreSubscription
-Open: TypeAlias = Callable[[], Awaitable[AsyncChatStore]]
+Open: TypeAlias = Callable[..., Awaitable[AsyncChatStore]]
 OpenStore: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]
 
 DEADLINE = 30.0
@@ -54,11 +54,11 @@ class Part:
 
     @pytest_asyncio.fixture
     async def another(self, chatstore_url: str) -> AsyncIterator[Open]:
-        """Opens the store of this test once more, as often as it is called."""
+        """Opens the store of this test once more, as often as it is called, with options if there are any."""
         async with AsyncExitStack() as stores:
 
-            async def open_one() -> AsyncChatStore:
-                opened = await stores.enter_async_context(type(self).open_store(chatstore_url))
+            async def open_one(**options: Any) -> AsyncChatStore:
+                opened = await stores.enter_async_context(type(self).open_store(chatstore_url, **options))
                 return cast("AsyncChatStore", opened)
 
             yield open_one

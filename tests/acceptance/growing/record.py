@@ -42,9 +42,9 @@ class Record:
 def read(path: Path | str) -> Iterator[Handled]:
     """What is in such a file."""
     if Path(path).exists():
-        with Path(path).open() as lines:
-            # Read while it is written, the last line may not be whole yet.
-            yield from (Handled(*json.loads(line)) for line in lines if line.endswith("\n"))
+        # Read at once, for it is being written: the last line may not be whole yet, and would go on as if it were two.
+        *whole, _ = Path(path).read_text().split("\n")
+        yield from (Handled(*json.loads(line)) for line in whole)
 
 
 def _handled(change: Any) -> Handled:

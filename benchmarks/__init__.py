@@ -1,0 +1,1 @@
+"""What chatstore costs, beside plain SQLite and what people use today: `python -m benchmarks`."""

@@ -1,0 +1,32 @@
+"""Every benchmark, in the order of the table of goals."""
+
+from __future__ import annotations
+
+from benchmarks import (
+    appending,
+    concurrent,
+    contexts,
+    fan_out,
+    idling,
+    importing,
+    reading,
+    starting,
+    syncing,
+    tokens,
+    waking,
+)
+from benchmarks.measuring import Benchmark
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    *appending.BENCHMARKS,
+    *concurrent.BENCHMARKS,
+    *tokens.BENCHMARKS,
+    *syncing.BENCHMARKS,
+    *importing.BENCHMARKS,
+    *waking.BENCHMARKS,
+    *fan_out.BENCHMARKS,
+    *idling.BENCHMARKS,
+    *reading.BENCHMARKS,
+    *contexts.BENCHMARKS,
+    *starting.BENCHMARKS,
+)

@@ -1,0 +1,1 @@
+"""What chatstore is compared with, each started by the benchmark itself and stopped with it."""

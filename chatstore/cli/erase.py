@@ -1,0 +1,40 @@
+"""`chatstore erase`: removing a context for good."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from chatstore.cli.options import DEFAULT_STORE, ContextArgument, KeyOption, StoreOption, context_of
+from chatstore.cli.output import Output
+from chatstore.cli.reading import existing_history, open_to_read
+from chatstore.cli.running import fail
+from chatstore.cli.safe import one_line
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def erase_command(
+    context: ContextArgument = None, key: KeyOption = None, yes: YesOption = False, store: StoreOption = DEFAULT_STORE
+) -> None:
+    """Removes a context and everything in it, for good, from all of the store's files.
+
+    Who follows it is told, and its name is not used again. Backups and exports are not reached.
+    """
+    named = context_of(context, key)
+    with open_to_read(store) as opened:
+        history = existing_history(opened, named)
+        count = history.count()
+        if not yes:
+            _ask(history.context_id, count)
+        history.erase()
+    Output().line(f"{one_line(history.context_id)} erased: {count:,} blocks")
+
+
+def _ask(context_id: str, count: int) -> None:
+    if not sys.stdin.isatty():
+        fail("nobody is there to be asked; with --yes it is erased at once")
+    if not typer.confirm(f"Erase {one_line(context_id)}, {count:,} blocks, for good?"):
+        fail("nothing was erased")

@@ -1,0 +1,98 @@
+"""The three files of an open store, and whether they are still the ones that were opened.
+
+A file that is removed or replaced stays with those who have it open: they go on reading and writing what nobody
+else will ever see, and SQLite does not say so. What lies at the paths is therefore compared with what was opened, by
+`os.stat` alone, some 2 µs a file: opening one by other means than SQLite would drop locks (see `guard`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from chatstore.errors import StoreReplaced
+
+SUFFIXES = ("", "-wal", "-shm")
+"""The database, SQLite's write-ahead log, and the index to the log, which the processes share."""
+
+LATELY = 0.01
+"""Seconds between two looks at all three by a process that commits all the time. An index that is removed takes nothing
+with it; only who opens the store anew then makes another, and needs longer for it."""
+
+
+class StoreFiles:
+    """Made while a connection is open. From then until the last one closes, all three stay: a checkpoint, VACUUM or a
+    close elsewhere changes what is in them, and not which they are."""
+
+    def __init__(self, path: Path) -> None:
+        self._names = [f"{path}{suffix}" for suffix in SUFFIXES]
+        self._opened = [_identity(name) for name in self._names]
+        self._replaced = False
+        self._looked = 0.0
+        self.log_size = 0
+        """Bytes of the log, when it was last looked at."""
+        self.check()
+
+    def check(self) -> None:
+        """Raises StoreReplaced once one of them was removed or replaced, and from then on."""
+        if self._replaced or not (self._database_and_log() and self._index()):
+            self._refuse()
+
+    def check_after_commit(self) -> None:
+        """The same for what holds the commit."""
+        if self._replaced or not self._database_and_log():
+            self._refuse()
+
+    def check_unless_lately(self) -> None:
+        """The same, when it has not been done lately."""
+        if self._replaced or time.monotonic() - self._looked > LATELY:
+            self.check()
+
+    def _refuse(self) -> None:
+        self._replaced = True  # for good: what was written to other files meanwhile cannot be brought together
+        raise StoreReplaced(self._what_happened())
+
+    def database_in_place(self) -> bool:
+        """Whether the database is still at its path, whatever became of its log."""
+        return self._opened[0] == _identity(self._names[0])
+
+    def may_end_log(self) -> bool:
+        """Whether the last connection may do what SQLite does at its close: copy the log into the database, remove it.
+
+        If the log was removed already, that saves what was in it: whoever had opened the store since would have begun
+        another, which stays as long as this one is open. A log of others must be left alone.
+        """
+        try:
+            self.check()
+        except StoreReplaced:
+            return self.database_in_place() and not os.path.lexists(self._names[1])
+        return True
+
+    def _database_and_log(self) -> bool:
+        file_name, log_name, _ = self._names
+        try:
+            file, log = os.stat(file_name), os.stat(log_name)  # noqa: PTH116 - half the time of Path.stat
+        except OSError:
+            return False
+        self.log_size = log.st_size
+        return (file.st_dev, file.st_ino) == self._opened[0] and (log.st_dev, log.st_ino) == self._opened[1]
+
+    def _index(self) -> bool:
+        self._looked = time.monotonic()
+        return _identity(self._names[2]) == self._opened[2] is not None
+
+    def _what_happened(self) -> str:
+        for name, opened in zip(self._names, self._opened, strict=True):
+            if (found := _identity(name)) != opened or opened is None:
+                done = "removed" if found is None else "replaced"
+                return f"{name} was {done} while the store was open; close it in every process and open it again"
+        return f"{self._names[0]} was gone for a time while the store was open; close it and open it again"
+
+
+def _identity(name: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(name)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

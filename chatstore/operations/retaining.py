@@ -1,0 +1,185 @@
+"""Retention: the oldest blocks of each history are removed, by a policy, and where the rest begins is kept.
+
+Numbers stay as they are. Whoever comes with a cursor from before is told where to go on (CursorExpired).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+
+from chatstore.operations.histories import History
+from chatstore.operations.prepared import Prepared
+from chatstore.operations.transaction import Transaction
+from chatstore.schema import (
+    append_keys,
+    blobs,
+    block_blobs,
+    blocks,
+    changes,
+    histories,
+    is_open,
+    is_running,
+    not_closed,
+    runs,
+    store_info,
+    tags,
+)
+
+HISTORIES: Final = 100
+"""Histories that one step looks at."""
+BLOCKS, CHANGES = 500, 5_000
+"""Blocks that one step removes of a history, and about how many changes, at most."""
+PRUNED: Final = "pruned"
+"""The name, in `store_info`, of the place in the store's log up to which changes may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is kept: the newest `blocks` of each history, and those created at `since` or later (microseconds)."""
+
+    blocks: int | None
+    since: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a step removed, and behind which history the next one goes on; None: all were looked at."""
+
+    removed: int
+    after: int | None
+
+
+_NEXT = Prepared(
+    select(histories.c.id, histories.c.context_id)
+    .where(histories.c.id > bindparam("after"), histories.c.erased.is_(None))
+    .order_by(histories.c.id)
+    .limit(HISTORIES)
+)
+_OF = blocks.c.history_id == bindparam("history")
+_YOUNG = Prepared(
+    select(blocks.c.index)
+    .where(_OF, blocks.c.index >= bindparam("start"), blocks.c.created_at >= bindparam("since"))
+    .order_by(blocks.c.index)
+    .limit(1)
+)
+_OLDEST_OPEN = Prepared(select(func.min(blocks.c.index)).where(_OF, not_closed, is_open))
+_ADDED = Prepared(select(blocks.c.sequence).where(_OF, blocks.c.index == bindparam("at")))
+_GONE = changes.c.history_id == bindparam("history"), changes.c.sequence <= bindparam("until")
+_LAST_ID = Prepared(select(func.max(changes.c.id)).where(*_GONE))
+_BYTES = Prepared(
+    select(block_blobs.c.digest)
+    .where(block_blobs.c.history_id == bindparam("history"), block_blobs.c.block_index < bindparam("end"))
+    .distinct()
+)
+_REMOVE = (
+    Prepared(delete(blocks).where(_OF, blocks.c.index < bindparam("end"))),
+    Prepared(
+        delete(tags).where(
+            tags.c.history_id == bindparam("history"), tags.c.block_index >= 0, tags.c.block_index < bindparam("end")
+        )
+    ),
+    Prepared(
+        delete(block_blobs).where(
+            block_blobs.c.history_id == bindparam("history"), block_blobs.c.block_index < bindparam("end")
+        )
+    ),
+    Prepared(
+        delete(append_keys).where(
+            append_keys.c.history_id == bindparam("history"),
+            append_keys.c.first_index + append_keys.c.count <= bindparam("end"),
+        )
+    ),
+)
+_REMOVE_CHANGES = Prepared(delete(changes).where(*_GONE))
+_REMOVE_RUNS = Prepared(
+    delete(runs).where(
+        runs.c.history_id == bindparam("history"),
+        runs.c.sequence <= bindparam("until"),
+        ~is_running,
+        ~exists().where(blocks.c.history_id == runs.c.history_id, blocks.c.run_id == runs.c.id),
+    )
+)
+_DROP_BLOB = Prepared(
+    delete(blobs).where(blobs.c.digest == bindparam("blob"), ~exists().where(block_blobs.c.digest == bindparam("blob")))
+)
+_MOVE = Prepared(
+    update(histories)
+    .where(histories.c.id == bindparam("history"))
+    .values(first=bindparam("until"), first_index=bindparam("end"))
+)
+_PRUNED = Prepared(select(store_info.c.value).where(store_info.c.name == PRUNED))
+_ADD_PRUNED = Prepared(insert(store_info))
+_SET_PRUNED = Prepared(update(store_info).where(store_info.c.name == PRUNED).values(value=bindparam("place")))
+
+
+def step(transaction: Transaction, policy: Policy, after: int) -> Progress:
+    """Removes what a policy does not keep of some histories behind the one with the id `after`."""
+    transaction.flush()
+    removed = 0
+    for id, context_id in (rows := _NEXT.all(transaction.conn, after=after)):
+        history = transaction.history(context_id)
+        assert history is not None
+        if count := _prune(transaction, history, policy):
+            removed += count
+            if removed >= BLOCKS:
+                return Progress(removed, id - 1)  # there may be more of it
+    return Progress(removed, rows[-1][0] if len(rows) == HISTORIES else None)
+
+
+def _prune(transaction: Transaction, history: History, policy: Policy) -> int:
+    conn = transaction.conn
+    end = min(_kept_from(transaction, history, policy), history.first_index + BLOCKS)
+    until = _until(transaction, history, end)
+    while until - history.first > CHANGES and end - history.first_index > 1:
+        end = history.first_index + (end - history.first_index) // 2
+        until = _until(transaction, history, end)
+    if end <= history.first_index:
+        return 0
+    digests = _BYTES.all(conn, history=history.id, end=end)
+    place = _LAST_ID.first(conn, history=history.id, until=until)
+    for remove in _REMOVE:
+        remove.run(conn, history=history.id, end=end)
+    _REMOVE_CHANGES.run(conn, history=history.id, until=until)
+    _REMOVE_RUNS.run(conn, history=history.id, until=until)
+    for (digest,) in digests:
+        _DROP_BLOB.run(conn, blob=digest)
+    _MOVE.run(conn, history=history.id, until=until, end=end)
+    _note(transaction, 0 if place is None or place[0] is None else place[0])
+    removed = end - history.first_index
+    history.first, history.first_index = until, end
+    return removed
+
+
+def _kept_from(transaction: Transaction, history: History, policy: Policy) -> int:
+    """The index of the first block that is kept; an open block and all behind it are."""
+    end = history.first_index
+    if policy.blocks is not None:
+        end = max(end, history.count - policy.blocks)
+    if policy.since is not None:
+        young = _YOUNG.first(transaction.conn, history=history.id, start=end, since=policy.since)
+        end = history.count if young is None else max(end, young[0])
+    oldest = _OLDEST_OPEN.first(transaction.conn, history=history.id)
+    return end if oldest is None or oldest[0] is None else min(end, oldest[0])
+
+
+def _until(transaction: Transaction, history: History, end: int) -> int:
+    """The last change before a block was added."""
+    row = _ADDED.first(transaction.conn, history=history.id, at=end)
+    return history.head if row is None else int(row[0]) - 1
+
+
+def _note(transaction: Transaction, place: int) -> None:
+    before = pruned(transaction.conn)
+    if before is None:
+        _ADD_PRUNED.many(transaction.conn, [(PRUNED, str(place))])
+    elif place > before:
+        _SET_PRUNED.run(transaction.conn, place=str(place))
+
+
+def pruned(conn: Connection) -> int | None:
+    """The place in the store's log up to which changes may be missing; None where retention never removed any."""
+    row = _PRUNED.first(conn)
+    return None if row is None else int(row[0])

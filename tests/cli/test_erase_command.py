@@ -1,0 +1,68 @@
+"""`chatstore erase`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from chatstore import ChatStore, ContextErased
+
+Run = Callable[..., Result]
+
+
+def test_a_context_is_gone_and_the_others_stay(store: ChatStore, run: Run) -> None:
+    for name in ("a", "b"):
+        store.history(name).append_user_message("text")
+    erased = run("erase", "a", "--yes")
+    assert (erased.exit_code, erased.stdout) == (0, "a erased: 1 blocks\n")
+    assert [context.context_id for context in store.contexts()] == ["b"]
+    with pytest.raises(ContextErased):
+        store.history("a").get_messages()
+
+
+def test_it_is_named_by_its_keys_too(store: ChatStore, run: Run) -> None:
+    store.history({"user": "u1"}).append_user_message("text")
+    assert run("erase", "--key", "user=u1", "--yes").exit_code == 0
+    assert store.contexts() == []
+
+
+def test_without_somebody_to_ask_nothing_is_erased(store: ChatStore, run: Run) -> None:
+    store.history("a").append_user_message("text")
+    refused = run("erase", "a")
+    assert refused.exit_code == 1
+    assert "--yes" in refused.output
+    assert store.history("a").count() == 1
+
+
+def test_what_is_not_there_is_said(store: ChatStore, run: Run) -> None:
+    refused = run("erase", "nobody", "--yes")
+    assert refused.exit_code == 1
+    assert "nobody" in refused.output
+
+
+@pytest.mark.slow
+def test_no_byte_of_500_secrets_is_left_in_any_file(path: Path) -> None:
+    secrets = [f"secret-{number:04d}-{'x' * (number % 60)}" for number in range(500)]
+    with ChatStore(path) as store:
+        for place, secret in enumerate(secrets):
+            kept, erased = store.history(f"kept {place % 7}"), store.history({"user": f"{secret}-user"})
+            kept.append_user_message(f"kept {place}")
+            erased.append_user_message(secret, author=f"{secret}-author", data={"in": secret}, key=f"{secret}-key")
+            with erased.run(), erased.open_message() as block:
+                block.write(f"{secret}-piece ")
+                block.flush()
+                block.write(f"{secret}-more")
+        for secret in secrets:
+            store.history({"user": f"{secret}-user"}).erase()
+        found = [
+            (file.name, secret)
+            for file in path.parent.iterdir()
+            for content in [file.read_bytes()]  # by the test: the store's own locks are guarded
+            for secret in secrets
+            if secret.encode() in content
+        ]
+        assert found == []
+        assert sum(store.history(f"kept {place}").count() for place in range(7)) == 500
