@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +15,8 @@ import pytest
 
 from chatstore import (
     AsyncChatStore,
-    BlockAdded,
-    BlockDraft,
     Change,
     ChatStore,
-    CursorExpired,
-    Retain,
     StorageError,
     Subscription,
 )
@@ -29,9 +24,8 @@ from chatstore.cursor import CursorFactory
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
 from chatstore.live.follower import FEW, Follower
-from chatstore.live.hub import TURNS, Hub
+from chatstore.live.hub import TURNS, WAIT, Hub
 from chatstore.live.wakers.inotify import InotifyWaker
-from chatstore.operations import log
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import to_entry
 from chatstore.schema import BLOCK_ADDED
@@ -112,6 +106,7 @@ async def test_who_waits_on_a_loop_holds_a_timer_only_for_a_timeout_of_its_own(
         history = store.history("c")
         await history.append_user_message("first")
         subscriptions = [history.subscribe(after="now", timeout=60 if number % 3 == 0 else None) for number in range(9)]
+        attributes = {*vars(subscriptions[0])}
         for subscription in subscriptions:
             await subscription.__aenter__()
         with calls(monkeypatch, "call_later") as timers:
@@ -119,6 +114,7 @@ async def test_who_waits_on_a_loop_holds_a_timer_only_for_a_timeout_of_its_own(
             while waiting(hub_of(store)) < len(tasks):
                 await asyncio.sleep(0)
             assert sum(not timer.cancelled() for timer in timers) == 3
+        assert {*vars(subscriptions[0])} == attributes  # one more would cost each of them a dictionary of its own
         await history.append_user_message("second")
         assert len({(await task).cursor for task in tasks}) == 1
 
@@ -169,6 +165,31 @@ def test_nobody_waits_for_a_thread_that_is_gone(
                 ending.join(20)
 
 
+def test_what_was_written_meanwhile_is_given_before_a_timeout_ends_it(path: Path) -> None:
+    with ChatStore(path) as store, store.history("c").subscribe(timeout=0) as changes:
+        for number in (1, 2, 3):
+            block = store.history("c").append_user_message(str(number))
+            assert next(changes).cursor == block.cursor
+        assert list(changes) == []
+
+
+def test_who_has_read_further_than_the_channel_waits(path: Path) -> None:
+    with ChatStore(path) as store:
+        hub = hub_of(store)
+        hub._next_turn = math.inf  # nobody is made to look again
+        view = hub.join("c", Selection())
+        changes = store.history("c").subscribe()
+        for position in (0, 3):  # the window opens here, and the database is read once more
+            assert hub.behind(view, position, changes) is None
+        assert hub.behind(view, 3, changes) is WAIT
+        with store.history("c").subscribe() as other:
+            assert hub.behind(view, 5, other) is WAIT  # the window stays with who waits for it
+            assert waiting(hub) == 2
+            hub.forget(view, other)
+        hub.forget(view, changes)
+        assert (waiting(hub), view.channel.waiting) == (0, set())
+
+
 class Kept:
     """Channels that are kept up to date, and what each statement of the database was."""
 
@@ -177,7 +198,7 @@ class Kept:
         self.statements: list[str] = []
         self.added: list[tuple[str, int]] = []
         for channel in self.kept.values():
-            channel.start(head)
+            channel.skip_to(head)
 
     def count(self) -> int:
         return len(self.kept)
@@ -286,7 +307,7 @@ def test_subscriptions_with_one_selection_share_what_follows_a_position(path: Pa
         assert first is second
         assert first.channel is other.channel
         with hub._lock:
-            first.channel.start(1)
+            first.channel.skip_to(1)
         history.append_user_message("second")
         batch = first.behind(1)
         assert batch is not None
@@ -294,39 +315,3 @@ def test_subscriptions_with_one_selection_share_what_follows_a_position(path: Pa
         selected = other.behind(1)
         assert selected is not None
         assert selected.ready[0][1] is batch.ready[0][1]
-
-
-def test_who_is_overtaken_by_retention_is_told_and_nobody_else_is_disturbed(tmp_path: Path) -> None:
-    path = tmp_path / "chat.db"
-    script = (
-        "import sys\n"
-        "from chatstore import BlockDraft, ChatStore, Retain\n"
-        "with ChatStore(sys.argv[1], retain=Retain(blocks=1)) as store:\n"
-        "    for name in ('a', 'b'):\n"
-        "        store.history(name).append([BlockDraft(text=str(n)) for n in range(5 if name == 'b' else 40)])\n"
-        "    store.prune()\n"
-    )
-    with ChatStore(path, wake="none") as store:
-        for name in ("a", "b"):
-            store.history(name).append_user_message("before")
-        seen, expired = [], False
-        with store.history("a").subscribe(after="now", timeout=3) as overtaken:
-            subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=60)
-            try:
-                seen += [change.index for change in overtaken if isinstance(change, BlockAdded)]
-            except CursorExpired:
-                expired = True
-        assert seen == list(range(1, 1 + len(seen)))  # no gap, however far it came
-        assert expired or len(seen) == 40
-        assert [change.index for change in store.history("b").subscribe(follow=False)] == [5]
-
-
-def test_news_that_retention_has_removed_are_not_passed_over(tmp_path: Path) -> None:
-    with ChatStore(tmp_path / "chat.db", retain=Retain(blocks=1)) as store:
-        blocks = store.history("a").append([BlockDraft(text=str(number)) for number in range(40)])
-        assert store.prune() == 39
-        cursors = store._open().cursors
-        assert store._read(lambda conn: log.news(conn, "a", cursors, after=1, limit=128)) is None
-        page = store._read(lambda conn: log.news(conn, "a", cursors, after=39, limit=128))
-        assert page is not None
-        assert [entry.block for entry in page.entries] == blocks[-1:]

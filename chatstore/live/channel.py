@@ -50,8 +50,8 @@ _BEGINNING = Position(0)
 class Channel:
     """A window on the end of one history's log: what is given out between `base` and `head`, in order.
 
-    Until someone has caught up there is no window (`head` is None). Whoever waits stands at the head. No I/O and no
-    locks: the hub holds its lock around every call.
+    Until someone has caught up there is no window (`head` is None). Whoever waits stands at the head, or has read on
+    behind it. No I/O and no locks: the hub holds its lock around every call.
     """
 
     __slots__ = ("__weakref__", "_characters", "_entries", "base", "context_id", "failure", "head", "waiting")
@@ -64,13 +64,6 @@ class Channel:
         self.waiting: set[View] = set()
         self._entries: deque[Entry] = deque()
         self._characters = 0
-
-    def start(self, position: int) -> bool:
-        """Opens the window behind `position`, which somebody has read up to. False where it was open already."""
-        if self.head is not None:
-            return False
-        self.head = self.base = position
-        return True
 
     def extend(self, entries: Iterable[Entry]) -> bool:
         """Adds what follows the head; what is known already is passed over. False at a gap, which stays unfilled."""
@@ -95,7 +88,7 @@ class Channel:
         self.head = position
 
     def skip_to(self, head: int) -> None:
-        """Gives up the window for one that begins at `head`: subscriptions read the database up to there."""
+        """Opens a window that begins at `head`, and gives up the one there was: up to there the database is read."""
         self._entries.clear()
         self._characters = 0
         self.head = self.base = head
@@ -138,7 +131,7 @@ class View:
         self._waiting: dict[AbstractEventLoop | None, set[Waiter]] = {}
 
     def wait(self, waiter: Waiter) -> None:
-        """Has somebody who stands at the head woken when it moves."""
+        """Has somebody who knows all up to the head woken when it moves."""
         waiters = self._waiting.get(waiter.loop)
         if waiters is None:
             self._waiting[waiter.loop] = {waiter}

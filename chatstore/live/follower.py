@@ -9,19 +9,15 @@ from sqlalchemy import Connection
 
 from chatstore.cursor import tombstone
 from chatstore.databases.sqlite import SqliteDatabase
-from chatstore.errors import CursorExpired
-from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
-from chatstore.operations import log, reading
+from chatstore.operations import log
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import Cursors
 
-PAGE = 128
+PAGE = 256
 """Changes read at once; who is further behind than that reads for itself."""
 FEW = 4
 """Channels that are all read at every look; of more than that it is asked first which have moved."""
-
-_EVERYTHING = Selection()
 
 
 class Followed(Protocol):
@@ -103,16 +99,8 @@ class Follower:
         known = channel.head
         if known is None:
             return False
-        context_id = channel.context_id
-        page = log.news(self._conn, context_id, self._cursors, after=known, limit=PAGE)
-        if page is None:
-            try:
-                page = log.log(self._conn, context_id, self._cursors, _EVERYTHING, after=known, limit=PAGE)
-            except CursorExpired:  # retention was faster: who is behind reads for itself, and is told so
-                page = LogPage([], known, reading.bounds(self._conn, context_id)[1])
-                self._followed.add(channel, page)
-                return True
-        if page.position == known:
+        page = log.news(self._conn, channel.context_id, self._cursors, after=known, limit=PAGE)
+        if page.head == known:
             return False
         self._followed.add(channel, page)
         return True

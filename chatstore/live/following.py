@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar, cast
 
 from chatstore.changes import Change
 from chatstore.errors import StoreClosed, UsageError, WrongEventLoop
@@ -79,10 +79,12 @@ class AsyncSource(Protocol[W_contra, O_co, P_co]):
 class Following(ABC, Generic[W, O, P]):
     """A place in a log, and the patience of the caller. What log that is, the subclasses know."""
 
-    _tail: Outgoing
-
+    # All that an instance will ever have is set when it is made: what is added later makes Python give each a
+    # dictionary of its own, which takes more memory than all the rest of a subscription that waits.
     def __init__(self, wanted: W) -> None:
         self._wanted = wanted
+        self._opened = cast("O", None)
+        self._tail = cast("Outgoing", None)
         self._pages = PageSize()
         self._started = False
         self._caught_up = False
@@ -91,7 +93,7 @@ class Following(ABC, Generic[W, O, P]):
 
     @abstractmethod
     def _start(self, opened: O) -> None:
-        """Takes the place to begin at."""
+        """Takes the place to begin at; raises where that is none."""
 
     @abstractmethod
     def _place(self) -> int:
@@ -114,6 +116,7 @@ class Following(ABC, Generic[W, O, P]):
 
     def _begin_with(self, opened: O) -> None:
         self._start(opened)
+        self._opened = opened
         self._started = True
         self._last_change = time.monotonic()
 

@@ -117,13 +117,12 @@ class Hub:
             channel = view.channel
             if channel.failure is not None:
                 raise channel.failure
-            if position == channel.head:
-                view.wait(waiter)
-                return WAIT
-            if channel.start(position):
-                # What was committed between the caller's read and now was not announced to this window.
-                self._stale.add(channel)
-                self._nudge()
+            if channel.head is None or (position > channel.head and not channel.waiting):
+                # What was committed between the caller's read and now was not announced to the window that begins
+                # here: it has to read once more.
+                channel.skip_to(position)
+                return None
+            if position >= channel.head:
                 view.wait(waiter)
                 return WAIT
             return view.behind(position)

@@ -77,7 +77,6 @@ class _InStore(Following[Wanted, Opened, FeedPage]):
         after = self._wanted.after
         start = 0 if after is None else opened.head if after == NOW else opened.cursors.position(after)
         check_within(start, opened.head)
-        self._opened = opened
         self._tail = _Tail(start)
 
     def _place(self) -> int:

@@ -60,7 +60,6 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
             start = opened.cursors.position(after)
         reading.check_within(max(start.sequence, start.until), opened.head)
         reading.check_kept(start.sequence, opened.first, opened.cursors)
-        self._opened = opened
         self._tail = Tail(self._wanted.selection, start, opened.cursors)
 
     def _place(self) -> int:

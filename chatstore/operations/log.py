@@ -95,12 +95,13 @@ def _page(
     return LogPage(entries, end, history.head)
 
 
-def news(conn: Connection, context_id: str, cursors: Cursors, *, after: int, limit: int) -> LogPage | None:
-    """All that was written behind `after`, in one statement; None where that is as much as `limit`, or more, or where
+def news(conn: Connection, context_id: str, cursors: Cursors, *, after: int, limit: int) -> LogPage:
+    """All that was written behind `after`, in one statement; the head alone where that is as much as `limit`, or where
     retention has removed some of it."""
     rows = _NEWS.all(conn, context_id=context_id, tombstone=tombstone(context_id), after=after, limit=limit)
     if len(rows) == limit or (rows and rows[0][-1] > after):
-        return None
+        history = histories.find_or_tombstone(conn, context_id)
+        return LogPage([], after, after if history is None else history.head)
     end = rows[-1][0] if rows else after
     return LogPage(_entries(rows, context_id, cursors(context_id)) if rows else [], end, end)
 
