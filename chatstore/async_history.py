@@ -125,7 +125,8 @@ class AsyncHistory:
         async def open() -> Growing:
             core = await self._store._open()
             write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-            growing = Growing(self._context, (await self._store._write(write, synced=False))[0], core.flusher)
+            [block] = await self._store._write(write, self.context_id, synced=False)
+            growing = Growing(self._context, block, core.flusher)
             core.flusher.join(growing)
             return growing
 
@@ -227,10 +228,10 @@ class AsyncHistory:
         run_id = self._run_id()
         if run_id is not None:
             wanted = replace(wanted, blocks=growing_requests.stamped(wanted.blocks, run_id))
-        return await self._store._write(partial(appending.append, wanted=wanted), size=wanted.size)
+        return await self._store._write(partial(appending.append, wanted=wanted), self.context_id, size=wanted.size)
 
     def _run_id(self) -> str | None:
-        return current_run(str(self._store.path), self.context_id)
+        return current_run(self._store.location, self.context_id)
 
     async def _write(
         self,
@@ -238,7 +239,10 @@ class AsyncHistory:
         *values: P.args,
         **named: P.kwargs,
     ) -> T:
-        return await self._store._write(lambda transaction: operation(transaction, self._context, *values, **named))
+        context = self._context
+        return await self._store._write(
+            lambda transaction: operation(transaction, context, *values, **named), context.context_id
+        )
 
     async def _read(
         self,

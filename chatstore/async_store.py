@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,9 @@ from chatstore.async_history import AsyncHistory
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
-from chatstore.databases import Location, backup, inspecting, locate
+from chatstore.databases import Location, backup, files, inspecting, locate, locate_file
 from chatstore.databases.backup import BackupReport, Progress
+from chatstore.databases.base import Patience
 from chatstore.errors import ChatStoreError, StoreClosed, WrongEventLoop
 from chatstore.limits import DEFAULT, Limits
 from chatstore.live.store_subscription import AsyncStoreSubscription, Opened, Wanted
@@ -63,10 +65,11 @@ class AsyncChatStore:
         retain: Retain | None = None,
         redact: Redact | None = None,
         limits: Limits = DEFAULT,
+        listen_url: str | None = None,
     ) -> None:
         self._rules = rules(limits, redact)
-        self._path = locate(location)
-        self._options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits)
+        self._place = locate(location)
+        self._options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits, listen_url)
         self._core: Core | None = None
         self._readers: AsyncEngine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -78,18 +81,23 @@ class AsyncChatStore:
         self._releasing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"AsyncChatStore({str(self._path)!r})"
+        return f"AsyncChatStore({self.location!r})"
+
+    @property
+    def location(self) -> str:
+        """As `ChatStore.location`."""
+        return str(self._place)
 
     @property
     def path(self) -> Path:
         """As `ChatStore.path`."""
-        return self._path
+        return locate_file(self._place, "path")
 
     @property
     def identity(self) -> str:
         """As `ChatStore.identity`; once the store is open."""
         if self._core is None:
-            raise StoreClosed(f"{self._path} is not open; use `async with`, or await a call first")
+            raise StoreClosed(f"{self.location} is not open; use `async with`, or await a call first")
         return self._core.database.identity
 
     def history(self, context: str | Mapping[str, str]) -> AsyncHistory:
@@ -126,7 +134,7 @@ class AsyncChatStore:
             history._context, prompt, scope.id, scope.parent_run_id, core.lease, options
         )
         try:
-            run, cursor = await self._write(write, size=size_of(len(prompt)))
+            run, cursor = await self._write(write, history.context_id, size=size_of(len(prompt)))
         except BaseException:
             core.flusher.finish_later(scope._write(RunEnding("cancelled")))  # it may have been stored
             raise
@@ -144,7 +152,7 @@ class AsyncChatStore:
         step = (await self._open()).compaction(requests.time_before(older_than))
         removed, more = 0, True
         while more:
-            count, more = await self._write(step, synced=False)
+            count, more = await self._write(step, None, synced=False)
             removed += count
         return removed
 
@@ -174,13 +182,13 @@ class AsyncChatStore:
         """As `ChatStore.backup`; it works on a thread, and calls `progress` there."""
         database = (await self._open()).database
         return await self._settle(
-            asyncio.to_thread(backup.backup, database, path, overwrite=overwrite, progress=progress)
+            asyncio.to_thread(backup.backup, files(database, "backup"), path, overwrite=overwrite, progress=progress)
         )
 
     async def check(self, *, progress: Progress | None = None) -> CheckReport:
         """As `ChatStore.check`; it works on a thread, and calls `progress` there."""
         database = (await self._open()).database
-        return await self._settle(asyncio.to_thread(inspecting.check, database, progress))
+        return await self._settle(asyncio.to_thread(inspecting.check, files(database, "check"), progress))
 
     async def close(self) -> None:
         """As `ChatStore.close`."""
@@ -225,13 +233,13 @@ class AsyncChatStore:
             async with self._opening:
                 await self._acquire()
         if self._core is None:
-            raise StoreClosed(f"{self._path} was closed; open it again")
+            raise StoreClosed(f"{self.location} was closed; open it again")
         self._core.check()
         return self._core
 
     async def _acquire(self) -> None:
         if self._core is None and not self._closed:
-            opening = asyncio.get_running_loop().run_in_executor(None, core.acquire, self._path, self._options)
+            opening = asyncio.get_running_loop().run_in_executor(None, core.acquire, self._place, self._options)
             try:
                 acquired = await asyncio.shield(opening)
             except asyncio.CancelledError:
@@ -258,17 +266,23 @@ class AsyncChatStore:
         """Knows of what was opened through this store, to end it when the store closes."""
         self._writing.add(writing)
 
-    async def _write(self, write: Callable[[Transaction], T], *, synced: bool = True, size: int = UNKNOWN) -> T:
-        return await (await self._open()).committer.post(write, synced=synced, size=size)
+    async def _write(
+        self, write: Callable[[Transaction], T], context: str | None, *, synced: bool = True, size: int = UNKNOWN
+    ) -> T:
+        return await (await self._open()).committer.post(write, synced=synced, size=size, context=context)
 
     async def _read(self, read: Callable[[Connection], T]) -> T:
-        core = await self._open()
-        try:
-            return await self._settle(self._run(read))
-        except ChatStoreError:
-            raise
-        except Exception as error:
-            raise core.database.translate(error) from error
+        database = (await self._open()).database
+        patience = Patience(database, time.monotonic)
+        while True:
+            try:
+                return await self._settle(self._run(read))
+            except ChatStoreError:
+                raise
+            except Exception as error:
+                if (pause := patience.pause(error)) is None:
+                    raise database.translate(error) from error
+                await asyncio.sleep(pause)
 
     async def _run(self, read: Callable[[Connection], T]) -> T:
         assert self._readers is not None

@@ -29,11 +29,11 @@ _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancell
 
 
 class _Store(Protocol):
-    def _write(self, write: Callable[[Transaction], T]) -> T: ...
+    def _write(self, write: Callable[[Transaction], T], context: str | None) -> T: ...
 
 
 class _AsyncStore(Protocol):
-    async def _write(self, write: Callable[[Transaction], T], *, size: int) -> T: ...
+    async def _write(self, write: Callable[[Transaction], T], context: str | None, *, size: int) -> T: ...
 
 
 class BlockWriter:
@@ -90,7 +90,7 @@ class BlockWriter:
 
     def _end(self, ending: Ending) -> Block:
         wait(self._growing.stop)
-        block = self._store._write(_end_of(self._growing, ending))
+        block = self._store._write(_end_of(self._growing, ending), self._growing.block.context_id)
         self._ended = True
         self._dropped.detach()
         return block
@@ -163,7 +163,7 @@ class AsyncBlockWriter:
     async def _end(self, ending: Ending) -> Block:
         await wait_async(self._growing.stop)
         write = _end_of(self._growing, ending)
-        block = await self._store._write(write, size=size_of(self._growing.length))
+        block = await self._store._write(write, self._growing.block.context_id, size=size_of(self._growing.length))
         self._ended = True
         self._dropped.detach()
         return block

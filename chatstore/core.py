@@ -15,16 +15,17 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from chatstore import checks, ids, processes
 from chatstore.cursor import CursorFactory
-from chatstore.databases import Location, locate, open_database
+from chatstore.databases import Location, Place, locate, open_database
+from chatstore.databases.base import Patience
 from chatstore.errors import ChatStoreError, ForkedStore, InvalidInput
 from chatstore.forking import Owner
 from chatstore.limits import DEFAULT, Limits
-from chatstore.live import wakers
 from chatstore.live.hub import Hub
 from chatstore.live.watch import Watch
 from chatstore.model import Retain
@@ -43,6 +44,7 @@ PRUNE_EVERY = 5.0
 LOOK_EVERY = 0.4
 """Seconds between two looks for dead processes."""
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,10 @@ class Options:
     retain: Retain | None = None
     redact: Redact | None = None
     limits: Limits = DEFAULT
+    listen_url: str | None = None
 
     def check(self) -> None:
         """Raises InvalidInput where one of them is none."""
-        if self.wake not in ("auto", *wakers.WAKERS):
-            raise InvalidInput(f"unknown waker {self.wake!r}; it is one of auto, {', '.join(wakers.WAKERS)}")
         checks.seconds(self.busy_timeout, "busy_timeout")
         checks.seconds(self.lease, "lease")
         if self.durability not in DURABILITIES:
@@ -71,13 +72,18 @@ class Options:
 class Core:
     """One open store of one process; `acquire` and `release` count its faces."""
 
-    def __init__(self, location: Location, options: Options) -> None:
+    def __init__(self, place: Place, options: Options) -> None:
         options.check()
         self.options = options
-        self.database = open_database(location, create=options.create, busy_timeout=options.busy_timeout)
-        self.path = self.database.path
+        self.database = open_database(
+            place,
+            create=options.create,
+            busy_timeout=options.busy_timeout,
+            wake=options.wake,
+            listen_url=options.listen_url,
+        )
         self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity))
-        waker = partial(wakers.choose, options.wake, self.database.wal)
+        waker = partial(self.database.waker, options.wake)
         self.hub = Hub(self.database, self.cursors, waker, self._end_the_dead)
         self.committer = Committer(self.database, self.cursors, self.hub.announce, options.durability)
         self.flusher = Flusher(self.committer)
@@ -92,11 +98,10 @@ class Core:
             self.flusher.every(PRUNE_EVERY, self._prune_some)
             self.flusher.start()
         try:
-            with self.database.readers.connect() as conn:
-                self._end_the_dead(conn)
-        except Exception as error:
+            self.read(self._end_the_dead)
+        except BaseException:
             self.close()
-            raise self.database.translate(error) from error
+            raise
 
     def compact(self) -> bool:
         """Removes some of the pieces of blocks that ended a while ago; whether there may be more."""
@@ -156,6 +161,20 @@ class Core:
             else:
                 _log.info("process %d is dead; %d runs and blocks of it were interrupted", lease.pid, ended)
 
+    def read(self, read: Callable[[Connection], T]) -> T:
+        """What a read gives; tried again over what passes by itself."""
+        patience = Patience(self.database, time.monotonic)
+        while True:
+            try:
+                with self.database.readers.connect() as conn:
+                    return read(conn)
+            except ChatStoreError:
+                raise
+            except Exception as error:
+                if (pause := patience.pause(error)) is None:
+                    raise self.database.translate(error) from error
+                time.sleep(pause)
+
     @property
     def forked(self) -> bool:
         """Whether this process inherited the core and did not open it."""
@@ -178,27 +197,28 @@ _inherited: list[dict[str, Core]] = []
 _lock = threading.Lock()
 
 
-def acquire(location: Location, options: Options) -> Core:
+def acquire(location: Location | Place, options: Options) -> Core:
     """The core of this store in this process, opened if it is not."""
-    path = str(locate(location))
+    place = locate(location)
+    path = str(place)
     with _lock:
-        if any(path in cores for cores in _inherited):
+        if any(path in cores and not cores[path].database.survives_fork for cores in _inherited):
             raise ForkedStore(
-                f"{path} was open when this process was forked, and SQLite would take the locks of the parent for its"
-                " own here; close the store before the fork, or start the process by spawn"
+                f"{path} was open when this process was forked, and its database would take the locks of the parent"
+                " for its own here; close the store before the fork, or start the process by spawn"
             )
         core = _cores.get(path)
         if core is not None and not core.database.is_in_place():
             core = None  # its file was removed or replaced; whoever has it open is told so
         if core is None:
-            core = _cores[path] = Core(location, options)
+            core = _cores[path] = Core(place, options)
         _check_same(core.options, options, path)
         core.faces += 1
         return core
 
 
 def _check_same(opened: Options, asked: Options, path: str) -> None:
-    for name in ("wake", "busy_timeout", "lease", "durability", "retain", "redact", "limits"):
+    for name in ("wake", "busy_timeout", "lease", "durability", "retain", "redact", "limits", "listen_url"):
         if (given := getattr(asked, name)) != (held := getattr(opened, name)):
             raise InvalidInput(
                 f"{path} is open in this process with {name}={held!r}, and now asked for with {given!r};"
@@ -214,8 +234,8 @@ def release(core: Core) -> None:
         core.faces -= 1
         if core.faces:
             return
-        if _cores.get(str(core.path)) is core:
-            del _cores[str(core.path)]
+        if _cores.get(core.database.location) is core:
+            del _cores[core.database.location]
         core.close()
 
 

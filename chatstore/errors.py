@@ -28,10 +28,12 @@
     ├── UsageError                the program's own mistake
     │   ├── StoreClosed           used after close()
     │   ├── ForkedStore           opened before os.fork(), used in the child
+    │   ├── MissingExtra          what the message names is not installed
     │   ├── RedactionFailed       `redact=` raised, or returned no text
     │   └── WrongEventLoop        an AsyncChatStore used from a second event loop
     └── StorageError              the database did not do what it was asked
         ├── StoreBusy             another process held the write lock too long (retryable)
+        ├── StoreUnavailable      the server cannot be reached (retryable)
         ├── StoreFull             no space left
         ├── StoreDamaged          the file is not a sound database any more
         └── StoreReplaced         the file was removed, or another one put in its place
@@ -227,6 +229,12 @@ class StoreClosed(UsageError):
     code = "store_closed"
 
 
+class MissingExtra(UsageError):
+    """A package that is needed for this is not installed; the message has the command."""
+
+    code = "missing_extra"
+
+
 class ForkedStore(UsageError):
     """The store was opened before a fork and used in the child; open a store of its own there."""
 
@@ -255,6 +263,13 @@ class StoreBusy(StorageError):
     """Another process held the write lock for longer than the store was told to wait."""
 
     code = "store_busy"
+    retryable = True
+
+
+class StoreUnavailable(StorageError):
+    """The server cannot be reached, or went away; what was to be written was not, if this is what a write raised."""
+
+    code = "store_unavailable"
     retryable = True
 
 

@@ -137,7 +137,8 @@ class History:
         """
         core = self._store._open()
         write = growing_requests.open_block(self._context, type, role, options, self._run_id(), core.lease)
-        growing = Growing(self._context, self._store._write(write, synced=False)[0], core.flusher)
+        [block] = self._store._write(write, self.context_id, synced=False)
+        growing = Growing(self._context, block, core.flusher)
         core.flusher.join(growing)
         writer = BlockWriter(self._store, growing)
         self._store._opened(writer)
@@ -256,10 +257,10 @@ class History:
         run_id = self._run_id()
         if run_id is not None:
             wanted = replace(wanted, blocks=growing_requests.stamped(wanted.blocks, run_id))
-        return self._store._write(partial(appending.append, wanted=wanted))
+        return self._store._write(partial(appending.append, wanted=wanted), self.context_id)
 
     def _run_id(self) -> str | None:
-        return current_run(str(self._store.path), self.context_id)
+        return current_run(self._store.location, self.context_id)
 
     def _write(
         self,
@@ -267,7 +268,10 @@ class History:
         *values: P.args,
         **named: P.kwargs,
     ) -> T:
-        return self._store._write(lambda transaction: operation(transaction, self._context, *values, **named))
+        context = self._context
+        return self._store._write(
+            lambda transaction: operation(transaction, context, *values, **named), context.context_id
+        )
 
     def _read(
         self,

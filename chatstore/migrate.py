@@ -25,7 +25,12 @@ def migrate(location: Location) -> tuple[int, int]:
     must not be open anywhere else: raises StoreBusy. Raises an OpenError, and leaves the file as it was, when it is
     no store or one of a newer format.
     """
-    return upgrade(locate(location), run_revisions)
+    place = locate(location)
+    if isinstance(place, Path):
+        return upgrade(place, run_revisions)
+    from chatstore.databases.postgres.migrating import upgrade_server
+
+    return upgrade_server(place, run_revisions)
 
 
 def run_revisions(conn: Connection, behind: int) -> None:

@@ -137,14 +137,14 @@ class RunScope(_Scope):
     """
 
     def __init__(self, history: History, parent_run_id: str | None) -> None:
-        super().__init__(str(history._store.path), history._context, parent_run_id)
+        super().__init__(history._store.location, history._context, parent_run_id)
         self._history = history
 
     def __enter__(self) -> Self:
         core = self._history._store._open()
         self._check_new()
         try:
-            self._history._store._write(self._start(core), synced=False)
+            self._history._store._write(self._start(core), self._history.context_id, synced=False)
         except BaseException:
             core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
             raise
@@ -177,7 +177,7 @@ class RunScope(_Scope):
             wait(block.stop)
         write = self._end_with(ending, blocks)
         try:
-            self._history._store._write(write)
+            self._history._store._write(write, self._history.context_id)
         except ChatStoreError as error:
             self._ended(error, write)
             raise
@@ -188,14 +188,14 @@ class AsyncRunScope(_Scope):
     """`RunScope` for an event loop: `async with history.run() as run`."""
 
     def __init__(self, history: AsyncHistory, parent_run_id: str | None) -> None:
-        super().__init__(str(history._store.path), history._context, parent_run_id)
+        super().__init__(history._store.location, history._context, parent_run_id)
         self._history = history
 
     async def __aenter__(self) -> Self:
         core = await self._history._store._open()
         self._check_new()
         try:
-            await self._history._store._write(self._start(core), synced=False, size=1)
+            await self._history._store._write(self._start(core), self._history.context_id, synced=False, size=1)
         except BaseException:
             core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
             raise
@@ -228,7 +228,7 @@ class AsyncRunScope(_Scope):
             await wait_async(block.stop)
         write = self._end_with(ending, blocks)
         try:
-            await self._history._store._write(write)
+            await self._history._store._write(write, self._history.context_id)
         except ChatStoreError as error:
             self._ended(error, write)
             raise

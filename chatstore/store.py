@@ -17,9 +17,9 @@ from chatstore import core, growing_requests, requests
 from chatstore.block_writer import BlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
-from chatstore.databases import Location, backup, inspecting
+from chatstore.databases import Location, backup, files, inspecting, locate, locate_file
 from chatstore.databases.backup import BackupReport, Progress
-from chatstore.errors import ChatStoreError, InvalidInput, StoreClosed
+from chatstore.errors import InvalidInput, StoreClosed
 from chatstore.history import History
 from chatstore.limits import DEFAULT, Limits
 from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
@@ -44,9 +44,12 @@ S = TypeVar("S", Subscription, StoreSubscription)
 class ChatStore:
     """An open store. It may be used from many threads; each process opens its own.
 
-    `location` is a path or an `sqlite:///` URL. What is not there is made, unless `create=False`. `busy_timeout`:
-    seconds that a write waits for other processes before it raises StoreBusy. `wake`: how commits of other
-    processes are noticed, one of `auto`, `inotify`, `watchfiles`, `poll` and `none` (looks twice a second).
+    `location` is a path, an `sqlite:///` URL, or `postgresql://user@host/database?schema=name` (extra `postgres`; see
+    `chatstore migrate`). A file that is not there is made, unless `create=False`. `busy_timeout`: seconds that a write
+    waits for other processes before it raises StoreBusy, and anything for a server that is away before it raises
+    StoreUnavailable. `wake`: how commits of other processes are noticed, one of `auto`, `inotify`, `watchfiles`, `poll`
+    and `none` (looks twice a second); on PostgreSQL `listen` in place of the first two. `listen_url`: the URL of the
+    database itself, to listen at where `location` is that of a pooler.
     `durability`: what a power cut can take. "token" syncs no commit, so the last moments of anything; "message" syncs
     all but the text of blocks still open, so nothing that was finished; "full" syncs that too. The death of a process
     takes nothing that was acknowledged, whichever it is.
@@ -74,22 +77,28 @@ class ChatStore:
         retain: Retain | None = None,
         redact: Redact | None = None,
         limits: Limits = DEFAULT,
+        listen_url: str | None = None,
     ) -> None:
         self._rules = rules(limits, redact)
-        options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits)
+        options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits, listen_url)
         self._core: Core | None = core.acquire(location, options)
-        self._path = self._core.path
+        self._place = locate(location)
         self._subscriptions: WeakSet[Subscription | StoreSubscription] = WeakSet()
         self._writing: WeakSet[BlockWriter | RunScope] = WeakSet()
         self._following_lock = Lock()
 
     def __repr__(self) -> str:
-        return f"ChatStore({str(self._path)!r})"
+        return f"ChatStore({self.location!r})"
+
+    @property
+    def location(self) -> str:
+        """Where the store is: the path of its file, or a URL without its password."""
+        return str(self._place)
 
     @property
     def path(self) -> Path:
-        """Where the store's file is."""
-        return self._path
+        """Where the store's file is. Raises UsageError for a store on a server."""
+        return locate_file(self._place, "path")
 
     @property
     def identity(self) -> str:
@@ -139,7 +148,7 @@ class ChatStore:
             history._context, prompt, scope.id, scope.parent_run_id, core.lease, options
         )
         try:
-            run, cursor = self._write(write)
+            run, cursor = self._write(write, history.context_id)
         except BaseException:
             core.flusher.finish_later(scope._write(RunEnding("cancelled")))  # it may have been stored
             raise
@@ -161,7 +170,7 @@ class ChatStore:
         step = self._open().compaction(requests.time_before(older_than))
         removed, more = 0, True
         while more:
-            count, more = self._write(step, synced=False)
+            count, more = self._write(step, None, synced=False)
             removed += count
         return removed
 
@@ -195,7 +204,7 @@ class ChatStore:
         of this one are refused there. The file is whole and synced to the disk when it appears at `path`, with mode
         0600; one that is there already is an InvalidInput, unless `overwrite`. `progress(done, total)` is told bytes.
         """
-        return backup.backup(self._open().database, path, overwrite=overwrite, progress=progress)
+        return backup.backup(files(self._open().database, "backup"), path, overwrite=overwrite, progress=progress)
 
     def check(self, *, progress: Progress | None = None) -> CheckReport:
         """Compares all that is stored with the log and its checksums, and says what is damaged, block by block.
@@ -203,7 +212,7 @@ class ChatStore:
         Others may go on writing: it reads in short pages. `progress(done, total)` is told blocks. Every problem found
         is in the report, and nothing is changed; `chatstore check --repair` changes it.
         """
-        return inspecting.check(self._open().database, progress)
+        return inspecting.check(files(self._open().database, "check"), progress)
 
     def close(self) -> None:
         """Ends the store's subscriptions and closes it. Idempotent."""
@@ -227,7 +236,7 @@ class ChatStore:
 
     def _open(self) -> Core:
         if self._core is None:
-            raise StoreClosed(f"{self._path} was closed; open it again")
+            raise StoreClosed(f"{self.location} was closed; open it again")
         self._core.check()
         return self._core
 
@@ -248,18 +257,11 @@ class ChatStore:
         with self._following_lock:
             return sorted(self._writing, key=lambda writing: isinstance(writing, RunScope))  # blocks before their runs
 
-    def _write(self, write: Callable[[Transaction], T], *, synced: bool = True) -> T:
-        return self._open().committer.run(write, synced=synced)
+    def _write(self, write: Callable[[Transaction], T], context: str | None, *, synced: bool = True) -> T:
+        return self._open().committer.run(write, synced=synced, context=context)
 
     def _read(self, read: Callable[[Connection], T]) -> T:
-        database = self._open().database
-        try:
-            with database.readers.connect() as conn:
-                return read(conn)
-        except ChatStoreError:
-            raise
-        except Exception as error:
-            raise database.translate(error) from error
+        return self._open().read(read)
 
 
 class _Feed:

@@ -359,5 +359,5 @@ def test_leases_are_searched_by_an_index(opened: ChatStore, history: History, sp
     held = opened._core.lease.id if opened._core else None
     assert held is not None
     for write in (leases.renew, leases.drop, leases.take_away):
-        _check(spy.plans(lambda w=write: opened._write(partial(w, lease_id=held))))
+        _check(spy.plans(lambda w=write: opened._write(partial(w, lease_id=held), None)))
     assert history.get_messages(last=1)[0].state == "interrupted"

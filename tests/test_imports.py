@@ -16,7 +16,7 @@ LAYERS = (
     ("model",),
     ("changes", "kinds", "prompts"),
     ("schema", "collecting"),
-    ("operations",),
+    ("operations", "wakers"),
     ("databases",),
     ("writing", "live"),
     ("core", "requests"),
@@ -50,11 +50,11 @@ BENEATH_THE_FACES = {
     ("cli.check", "operations.integrity.checking"): "prints what was found",
     ("cli.doctor", "databases"): "finds the file that a URL means",
     ("cli.doctor", "databases.diagnosis"): "prints what was found",
-    ("cli.doctor", "live.wakers.measuring"): "measures the wake-ups",
+    ("cli.doctor", "wakers.measuring"): "measures the wake-ups",
     ("cli.info", "databases.sqlite_file"): "prints the format of the file",
     ("cli.show", "requests"): "the type of the filters",
     ("cli.tail", "databases"): "finds the file that a URL means",
-    ("cli.tail", "live.wakers.files"): "waits for a file that is not there yet",
+    ("cli.tail", "wakers.files"): "waits for a file that is not there yet",
     ("cli.transfer", "checks"): "fills batches to their limit",
     ("cli.vacuum", "databases.vacuuming"): "changes the file below the store",
     ("formats.exchanges", "checks"): "parses arguments as an append does",
@@ -72,9 +72,7 @@ DIALECTS = ("sqlite", "aiosqlite", "postgres", "psycopg")
 KNOW_DIALECTS = {
     "databases": "what they are for",
     "schema": "options of a table or index carry the dialect's name",
-    "live.hub": "typed with the only database there is",
-    "live.follower": "typed with the only database there is",
-    "writing.committer": "typed with the only database there is",
+    "migrate": "brings either kind up to date",
     "cli.info": "prints the version of SQLite",
 }
 
@@ -182,4 +180,4 @@ def names(module: str) -> Iterator[tuple[str, int]]:
 def test_the_package_loads_no_library_that_only_a_face_or_a_migration_needs() -> None:
     code = "import sys, chatstore; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
-    assert not {"alembic", "typer", "rich", "pytest"} & set(run.stdout.split())
+    assert not {"alembic", "psycopg", "typer", "rich", "pytest"} & set(run.stdout.split())

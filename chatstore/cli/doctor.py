@@ -13,10 +13,10 @@ from chatstore.cli.output import Output
 from chatstore.cli.reading import open_to_read
 from chatstore.cli.running import FAILED
 from chatstore.cli.safe import one_line
-from chatstore.databases import diagnosis, locate
+from chatstore.databases import diagnosis, locate_file
 from chatstore.databases.diagnosis import Finding
 from chatstore.errors import ChatStoreError
-from chatstore.live.wakers.measuring import measure
+from chatstore.wakers.measuring import measure
 
 _SLOW = 0.1
 """Seconds: what is written elsewhere is seen later than a person would like."""
@@ -35,7 +35,7 @@ def doctor_command(
     location = store if path is None else path
     output = Output()
     problems = 0
-    for finding in _findings(location, locate(location)):
+    for finding in _findings(location, locate_file(location, "doctor")):
         problems += finding.status == "problem"
         if as_json:
             output.json(finding._asdict())

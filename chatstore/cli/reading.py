@@ -36,5 +36,5 @@ def existing_history(store: ChatStore, context: str | Mapping[str, str]) -> Hist
     """The history of a context that has to be there; ends the command where it is not."""
     history = store.history(context)
     if is_new(store, history):
-        fail(f"there is no context {shown_context(context)!r} in {store.path}; `chatstore ls` lists those that are")
+        fail(f"there is no context {shown_context(context)!r} in {store.location}; `chatstore ls` lists those that are")
     return history

@@ -87,7 +87,7 @@ def _of_run(store: ChatStore, run_id: str) -> History:
         except RunNotFound:
             continue
         return history
-    raise RunNotFound(f"there is no run {run_id} in {store.path}; `chatstore runs` lists those that are")
+    raise RunNotFound(f"there is no run {run_id} in {store.location}; `chatstore runs` lists those that are")
 
 
 def _row(run: Run) -> Iterator[str]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -36,8 +37,8 @@ from chatstore.cli.stopping import StopSignals
 from chatstore.cli.tail_request import Request, printed_before
 from chatstore.databases import locate
 from chatstore.errors import InvalidInput
-from chatstore.live.wakers.files import wait_for_file
 from chatstore.store import ChatStore
+from chatstore.wakers.files import wait_for_file
 
 PAUSE: Final = 0.5
 """Seconds for which text is gathered while several blocks grow at once, so that each goes on by about a line."""
@@ -111,7 +112,7 @@ def _keys(context: str | None, key: Sequence[str] | None, run: str | None) -> di
 
 def _wait_for_store(store: str, signals: StopSignals) -> None:
     path = locate(store)
-    if not path.exists():
+    if isinstance(path, Path) and not path.exists():
         note(f"waiting for the store {path}")
         wait_for_file(path, until=lambda: path.exists() or signals.received is not None)
         _end_echo(signals)

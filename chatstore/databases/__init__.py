@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from chatstore.databases.base import Database
+from chatstore.databases.postgres.url import PostgresUrl, is_postgres, parse
 from chatstore.databases.sqlite import SqliteDatabase
-from chatstore.errors import InvalidInput, InvalidText
+from chatstore.errors import InvalidInput, InvalidText, MissingExtra, UsageError
+from chatstore.wakers import WAKERS
 
 Location = str | os.PathLike[str]
+Place: TypeAlias = Path | PostgresUrl
+"""Where a store is: an absolute path, links resolved, or a database on a server. As text it names no password."""
 
 
-def locate(location: Location) -> Path:
-    """The absolute path of the store that a path or an `sqlite:///` URL names, links resolved."""
+def locate(location: Location | Place) -> Place:
+    """What a path, an `sqlite:///` or a `postgresql://` URL means."""
+    if isinstance(location, PostgresUrl):
+        return location
     if not isinstance(location, (str, os.PathLike)) or not isinstance(text := os.fspath(location), str):
         raise InvalidInput(f"a store's location is a str or a Path, not {type(location).__name__}")
     if "\0" in text or not text:
         raise InvalidInput("the store's path is empty or has a NUL in it")
+    if is_postgres(text):
+        return parse(text)
     if "://" in text:
         text = _path_of_url(text)
     if text == ":memory:":
@@ -34,9 +45,46 @@ def locate(location: Location) -> Path:
         raise InvalidInput(f"there is no user for {text!r}; for a file of that name write ./{text}") from None
 
 
-def open_database(location: Location, *, create: bool, busy_timeout: float) -> SqliteDatabase:
-    """Opens a store. Raises an OpenError and leaves the file alone where it is none, or not of this version."""
-    return SqliteDatabase(locate(location), create=create, busy_timeout=busy_timeout)
+def locate_file(location: Location | Place, what: str) -> Path:
+    """The path of a store that is a file. Raises UsageError for others, which `what` is not there for."""
+    place = locate(location)
+    if isinstance(place, Path):
+        return place
+    raise UsageError(f"{what} is for stores that are files, and {place} is on a server")
+
+
+def open_file(location: Location, what: str, *, busy_timeout: float) -> SqliteDatabase:
+    """Opens a store that is a file and has to be there."""
+    return SqliteDatabase(locate_file(location, what), create=False, busy_timeout=busy_timeout)
+
+
+def files(database: Database, what: str) -> SqliteDatabase:
+    """A database that is a file. Raises UsageError for others, which `what` is not there for."""
+    if not isinstance(database, SqliteDatabase):
+        raise UsageError(f"{what} is for stores that are files, and {database.location} is on a server")
+    return database
+
+
+def open_database(
+    place: Place, *, create: bool, busy_timeout: float, wake: str = "auto", listen_url: str | None = None
+) -> Database:
+    """Opens a store. Raises an OpenError and leaves everything alone where it is none, or not of this version."""
+    if isinstance(place, Path):
+        _check_waker(wake, WAKERS)
+        if listen_url is not None:
+            raise InvalidInput("listen_url= is for stores on a server")
+        return SqliteDatabase(place, create=create, busy_timeout=busy_timeout)
+    try:
+        from chatstore.databases.postgres.database import PostgresDatabase
+    except ImportError as error:
+        raise MissingExtra("a postgresql:// store needs psycopg; run pip install 'chatstore[postgres]'") from error
+    _check_waker(wake, PostgresDatabase.WAKERS)
+    return PostgresDatabase(place, busy_timeout=busy_timeout, listen_url=listen_url)
+
+
+def _check_waker(wake: str, known: Iterable[str]) -> None:
+    if wake not in ("auto", *known):
+        raise InvalidInput(f"unknown waker {wake!r}; it is one of auto, {', '.join(known)}")
 
 
 def _path_of_url(text: str) -> str:
@@ -45,7 +93,8 @@ def _path_of_url(text: str) -> str:
     except (ArgumentError, ValueError):
         raise InvalidInput(f"{text!r} is neither a path nor a URL like sqlite:///chat.db") from None
     if url.get_backend_name() != "sqlite":
-        raise InvalidInput(f"{url.get_backend_name()!r} stores are not supported; use a path or sqlite:///chat.db")
+        known = "use a path, sqlite:///chat.db or postgresql://user@host/database"
+        raise InvalidInput(f"{url.get_backend_name()!r} stores are not supported; {known}")
     if url.query or not url.database:
         raise InvalidInput("an sqlite:/// URL names a file, without options: sqlite:///chat.db")
     return url.database

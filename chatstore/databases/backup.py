@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select, u
 from sqlalchemy.pool import NullPool
 
 from chatstore.cursor import IDENTITY_BYTES
-from chatstore.databases import Location, locate
+from chatstore.databases import Location, locate_file
 from chatstore.databases.sqlite import SqliteDatabase, run
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
 from chatstore.databases.sqlite_file import wal_of
@@ -54,7 +54,7 @@ def backup(
     database: SqliteDatabase, target: Location, *, overwrite: bool = False, progress: Progress | None = None
 ) -> BackupReport:
     """Copies a store to `target`; when this returns, the copy is whole, synced to the disk and in its place."""
-    path = locate(target)
+    path = locate_file(target, "backup")
     _check_target(database.path, path, overwrite=overwrite)
     try:
         # A private directory gives the file its mode 0600 before there is anything in it to read.

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from sqlalchemy import Connection
 
-from chatstore.databases import Location, open_database
+from chatstore.databases import Location, open_file
 from chatstore.databases.backup import Progress, backup, sync_directory
 from chatstore.databases.inspecting import Inspector, check, own_findings
 from chatstore.databases.sqlite import SqliteDatabase, run
@@ -69,7 +69,7 @@ class _Aside:
 
 def repair_store(location: Location, progress: Progress | None = None) -> RepairReport:
     """Opens a store, which has to be there, and repairs what is damaged in it; others may have it open, too."""
-    database = open_database(location, create=False, busy_timeout=30)
+    database = open_file(location, "repair", busy_timeout=30)
     try:
         return _repair_open(database, progress)
     finally:

@@ -11,6 +11,7 @@ import os
 import random
 import sqlite3
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -24,10 +25,14 @@ from chatstore.databases.files import StoreFiles
 from chatstore.databases.guard import INDEXED, OPEN, LockGuard
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate, translate_opening
 from chatstore.errors import StoreBusy, StoreReplaced
+from chatstore.operations import log
 from chatstore.operations.prepared import driver
+from chatstore.wakers import LONGEST_WAIT, Waker, choose
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from chatstore.databases.base import Known
 
 _READ_PRAGMAS = ("PRAGMA query_only=ON",)
 # Apple's fsync does not reach the disk; the fullfsync pragmas do, and mean nothing anywhere else.
@@ -46,12 +51,17 @@ _AT_EXIT = 0.2
 
 
 class SqliteDatabase:
-    """One open SQLite store: connections to read, one to write, and the signs of other processes' commits."""
+    """One open SQLite store; see Database."""
+
+    commits_wait = False
+    survives_fork = False  # the child would take the locks of the parent for its own
+    looks_every = LONGEST_WAIT
 
     def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
         self.path = path
+        self.location = str(path)
         self.wal = sqlite_file.wal_of(path)
-        self._busy_timeout = busy_timeout
+        self._busy_timeout = self.patience = busy_timeout
         self.identity = sqlite_file.prepare(path, create=create)
         with sqlite_file.reaching(path):
             self._guards = [LockGuard(path, OPEN, patience=busy_timeout)]
@@ -105,6 +115,27 @@ class SqliteDatabase:
         # Under the lock: who has opened other files at this path cannot write to them as long as it shares our index.
         self._files.check_unless_lately()
         return True
+
+    def hold(self, conn: Connection, contexts: Iterable[str]) -> Known | None:
+        """The write lock holds everything."""
+        return None
+
+    def published(self, contexts: Iterable[str]) -> None:
+        """The files themselves tell them."""
+
+    def heals(self, error: Exception) -> bool:
+        """What SQLite waits for, it was waited for already."""
+        return False
+
+    def moved(
+        self, conn: Connection, contexts: Sequence[str], since: int | None
+    ) -> tuple[dict[str, int] | None, int | None]:
+        """Those in the store's log behind the place `since`: it is in the order of the commits here."""
+        return (None, log.newest(conn)) if since is None else log.moved(conn, since)
+
+    def waker(self, wake: str) -> Waker:
+        """The waker of that name, or the best that works for the store's files."""
+        return choose(wake, self.wal)
 
     def _lock(self, conn: Connection, *, patient: bool = True) -> bool:
         """SQLite's own busy handler sleeps up to 100 ms between tries, and whoever came last may win; short sleeps of

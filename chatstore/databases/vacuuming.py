@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from chatstore.databases import Location, open_database
+from chatstore.databases import Location, open_file
 from chatstore.databases.backup import Progress
 from chatstore.databases.inspecting import Inspector
 from chatstore.databases.sqlite import SqliteDatabase
@@ -35,7 +35,7 @@ class VacuumReport(Model):
 
 def vacuum(location: Location, *, busy_timeout: float = 10.0, progress: Progress | None = None) -> VacuumReport:
     """Gives a store's free pages back to the file system. `progress(done, total)` is told bytes."""
-    database = open_database(location, create=False, busy_timeout=busy_timeout)
+    database = open_file(location, "vacuum", busy_timeout=busy_timeout)
     try:
         with Inspector(database.path) as inspector:
             return _vacuum(database, inspector, progress)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from chatstore.changes import Entry
-from chatstore.cursor import CursorFactory, Position
+from chatstore.cursor import CursorFactory, Position, context_mark
 from chatstore.kinds import Selection
 from chatstore.live import joining
 from chatstore.live.paging import weight
@@ -54,10 +54,11 @@ class Channel:
     behind it. No I/O and no locks: the hub holds its lock around every call.
     """
 
-    __slots__ = ("__weakref__", "_characters", "_entries", "base", "context_id", "failure", "head", "waiting")
+    __slots__ = ("__weakref__", "_characters", "_entries", "base", "context_id", "failure", "head", "mark", "waiting")
 
     def __init__(self, context_id: str) -> None:
         self.context_id = context_id
+        self.mark = context_mark(context_id)
         self.head: int | None = None
         self.base = 0
         self.failure: Exception | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from chatstore.cursor import tombstone
-from chatstore.databases.sqlite import SqliteDatabase
+from chatstore.databases.base import Database
 from chatstore.live.channel import Channel
 from chatstore.operations import log
 from chatstore.operations.log import LogPage
@@ -45,21 +45,26 @@ class Followed(Protocol):
 class Follower:
     """Keeps channels up to date with the database."""
 
-    def __init__(self, database: SqliteDatabase, conn: Connection, cursors: Cursors, followed: Followed) -> None:
+    def __init__(self, database: Database, conn: Connection, cursors: Cursors, followed: Followed) -> None:
         self._database = database
         self._conn = conn
         self._cursors = cursors
         self._followed = followed
         self._version = database.version(conn)
-        self._position: int | None = None  # up to where the store's log was looked through, if it was
+        self._place: int | None = None  # up to where the database was looked through for what has moved, if it was
         self._foreign = True  # whether the last commit was another process's
 
-    def look(self) -> bool:
-        """Reads what is new. Whether anybody has committed since the last look.
+    def look(self, marks: Collection[str] | None = None) -> bool:
+        """Reads what is new, everywhere or in contexts with these marks. Whether anybody has committed since the last
+        look.
 
         The version is looked at before what it stands for is read. But few channels are read at first, for that is
         the shortest way from a commit to who waits for it; not while it is this process that commits.
         """
+        if marks is not None:
+            self._followed.tell()
+            self._read_each([channel for channel in self._followed.channels() if channel.mark in marks])
+            return True
         few = self._followed.count() <= FEW
         found = few and self._foreign and self._read_all()
         version = self._database.version(self._conn)
@@ -71,15 +76,16 @@ class Follower:
         return True
 
     def _read_all(self) -> bool:
-        self._position = None
+        self._place = None
         self._followed.stale()
         return self._read_each(self._followed.channels())
 
     def _read_moved(self) -> bool:
-        if self._position is None:
-            self._position = log.newest(self._conn)
-            return self._read_each(self._followed.channels())
-        moved, self._position = log.moved(self._conn, self._position)
+        channels = self._followed.channels()
+        names = [channel.context_id for channel in channels]
+        moved, self._place = self._database.moved(self._conn, names, self._place)
+        if moved is None:
+            return self._read_each(channels)
         found = [(self._of(context_id), head) for context_id, head in moved.items()]
         behind = {channel for channel, head in found if channel is not None and (channel.head or 0) < head}
         return self._read_each(behind.union(self._followed.stale()))

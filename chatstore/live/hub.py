@@ -2,7 +2,7 @@
 
 Commits of this process are handed over as they happen. For those of others a thread waits for a wake-up, which
 only ever means "look again": it looks at the database's version, then reads what is new. Every wait has a time
-limit, so a lost wake-up costs at most LONGEST_WAIT.
+limit, so a lost wake-up costs at most `Database.looks_every`.
 
 Channels are held weakly: one is followed as long as a subscription holds a view of it, whether that is closed or
 only dropped.
@@ -20,23 +20,20 @@ from weakref import WeakValueDictionary
 from sqlalchemy import Connection
 
 from chatstore.changes import Entry
-from chatstore.databases.sqlite import SqliteDatabase
+from chatstore.databases.base import Database, Patience
 from chatstore.errors import StorageError, StoreClosed
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel, View, Waiter, Woken
 from chatstore.live.follower import Follower
 from chatstore.live.tail import Batch
-from chatstore.live.wakers import Waker
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement
-
-LONGEST_WAIT = 0.5
-"""Seconds between two looks at the database, whatever the wake-ups do."""
+from chatstore.wakers import Waker
 
 TURNS = 60
-"""Looks, at most LONGEST_WAIT apart, within which each that waits is made to look again for itself."""
+"""Looks, no further apart than the database says, within which each that waits is made to look again for itself."""
 
 WAIT = Batch(0, 0, (), ())
 """What `Hub.behind` answers where there is nothing new."""
@@ -49,7 +46,7 @@ class Hub:
 
     def __init__(
         self,
-        database: SqliteDatabase,
+        database: Database,
         cursors: Cursors,
         make_waker: Callable[[], Waker],
         look_after: Callable[[Connection], None],
@@ -68,6 +65,8 @@ class Hub:
         self._turns = self._take_turns()
         self._next_turn = 0.0
         self._owner = Owner()
+        self._patience = Patience(database, time.monotonic)
+        self._ending = threading.Event()
         self._closed = False
 
     def join(self, context_id: str, selection: Selection) -> View:
@@ -150,6 +149,7 @@ class Hub:
         """Ends the thread and every wait."""
         with self._lock:
             self._closed = True
+            self._ending.set()
             thread = self._thread
             woken = self._everyone()
             self._nudge()
@@ -185,14 +185,26 @@ class Hub:
     def _serve(self) -> None:
         error: Exception = StorageError("what follows the store for its subscriptions has ended; subscribe again")
         try:
-            with self._database.readers.connect() as conn:
-                self._follow(conn)
+            self._follow_on()
         except Exception as raised:
             error = self._database.translate(raised)
             _log.warning("following the store failed: %s", type(raised).__name__)
         finally:
             if not self._closed:  # whatever ended it: nobody may wait for a thread that is gone
                 self._fail(error)
+
+    def _follow_on(self) -> None:
+        """Follows until the hub is closed, over what passes by itself: the channels stay, and are read on."""
+        self._patience = Patience(self._database, time.monotonic)
+        while not self._closed:
+            try:
+                with self._database.readers.connect() as conn:
+                    self._follow(conn)
+            except Exception as error:
+                if (pause := self._patience.pause(error)) is None:
+                    raise
+                _log.warning("following the store failed (%s), and is tried again", type(error).__name__)
+                self._ending.wait(pause)
 
     def _fail(self, error: Exception) -> None:
         """Ends the subscriptions of now with an error; those to come get a new thread."""
@@ -220,7 +232,8 @@ class Hub:
                 self._database.check_in_place()
                 self._look_after(conn)
                 self._remind()
-                found = waker.wait(LONGEST_WAIT, follower.look)
+                self._patience = Patience(self._database, time.monotonic)  # it works again
+                found = waker.wait(self._database.looks_every, follower.look)
         finally:
             with self._lock:
                 self._waker = None
@@ -266,7 +279,7 @@ class Hub:
         """Has some of those who wait look again, unasked."""
         if (now := time.monotonic()) < self._next_turn:
             return
-        self._next_turn = now + LONGEST_WAIT
+        self._next_turn = now + self._database.looks_every
         with self._lock:
             woken = next(self._turns)
         self._wake(woken)

@@ -56,7 +56,7 @@ def step(transaction: Transaction, before: int) -> tuple[int, bool]:
             return removed, False
         history, at, added, until = row
         most = STEP - removed
-        count = _REMOVE.run(transaction.conn, history=history, at=at, added=added, until=until, most=most)
+        count = _REMOVE.changed(transaction.conn, history=history, at=at, added=added, until=until, most=most)
         removed += count
         if count < most:
             _DONE.run(transaction.conn, history=history, at=at)

@@ -103,6 +103,6 @@ def purge(transaction: Transaction) -> bool:
     for (digest,) in (held := _ITS_BLOBS.all(transaction.conn, history=history)):
         _FORGET_BLOB.run(transaction.conn, history=history, blob=digest)
         _DROP_BLOB.run(transaction.conn, blob=digest)
-    if not held and not any(step.run(transaction.conn, history=history) for step in _STEPS):
+    if not held and not any(step.changed(transaction.conn, history=history) for step in _STEPS):
         _DONE.run(transaction.conn, history=history)
     return True

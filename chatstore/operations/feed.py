@@ -71,13 +71,19 @@ def feed(
     """
     gone = pruned(conn) or 0
     head = newest(conn)
-    end = min(after + WINDOW, head)
-    if end <= after:
+    if head <= after:
         return FeedPage([], after, head, gone)
+    window = _WINDOW_END.first(conn, after=after)
+    end = head if window is None else min(window[0], head)
     statement = _feed(shape(selection), selection.wants_runs, len(contexts.keys), len(contexts.tags))
     rows = statement.all(conn, after=after, end=end, limit=limit, **values(selection), **_context_values(contexts))
     entries = [_entry(row, cursors) for row in rows]
     return FeedPage(_with_joined_neighbours(entries), entries[-1][0] if len(rows) == limit else end, head, gone)
+
+
+_WINDOW_END = Prepared(
+    select(changes.c.id).where(changes.c.id > bindparam("after")).order_by(changes.c.id).offset(WINDOW - 1).limit(1)
+)
 
 
 def _context_values(contexts: Contexts) -> dict[str, object]:

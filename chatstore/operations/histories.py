@@ -34,7 +34,7 @@ class History:
     erased: int | None = None
 
 
-_COLUMNS = (
+HISTORY_COLUMNS = (
     histories.c.id,
     histories.c.head,
     histories.c.count,
@@ -45,9 +45,10 @@ _COLUMNS = (
     histories.c.first_index,
     histories.c.erased,
 )
-_FIND = Prepared(select(*_COLUMNS).where(histories.c.context_id == bindparam("context_id")))
+"""What `History` takes, in this order."""
+_FIND = Prepared(select(*HISTORY_COLUMNS).where(histories.c.context_id == bindparam("context_id")))
 # The lock is the row's own on databases that have such; on SQLite the whole write transaction is one.
-_LOCK = Prepared(select(*_COLUMNS).where(histories.c.context_id == bindparam("context_id")).with_for_update())
+_LOCK = Prepared(select(*HISTORY_COLUMNS).where(histories.c.context_id == bindparam("context_id")).with_for_update())
 
 
 def find(conn: Connection, context_id: str) -> History | None:

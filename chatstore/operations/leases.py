@@ -54,7 +54,7 @@ def take(transaction: Transaction, machine: str, pid: int, started: int, seconds
 
 def renew(transaction: Transaction, lease_id: int) -> bool:
     """Shows that the holder lives. False: the lease was taken away."""
-    return _RENEW.run(transaction.conn, lease=lease_id) == 1
+    return _RENEW.changed(transaction.conn, lease=lease_id) == 1
 
 
 def drop(transaction: Transaction, lease_id: int) -> bool:

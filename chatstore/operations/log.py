@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sqlalchemy import Connection, and_, bindparam, func, literal_column, select, true
+from sqlalchemy import BigInteger, Connection, and_, bindparam, func, literal_column, select, true
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from chatstore.changes import Entry
 from chatstore.cursor import CursorFactory, tombstone
@@ -220,7 +223,20 @@ _PIECES = Prepared(
 )
 
 
-_NEWEST = Prepared(select(func.max(changes.c.id)))
+class horizon(FunctionElement[int]):
+    """The place in the store's log from which on entries may still be committed before others that are there already.
+    There is none such where one writer commits at a time; a database where it is otherwise says it itself."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(horizon)
+def _no_horizon(element: horizon, compiler: SQLCompiler, **options: object) -> str:
+    return str(2**63 - 1)
+
+
+_NEWEST = Prepared(select(func.max(changes.c.id)).where(changes.c.id < horizon()))
 # Grouped by an expression, for the index of the bare column would be walked from one end to the other.
 _MOVED = Prepared(
     select(func.max(changes.c.id), histories_table.c.context_id, func.max(changes.c.sequence))
@@ -231,7 +247,7 @@ _MOVED = Prepared(
 
 
 def newest(conn: Connection) -> int:
-    """The position of the whole store's log."""
+    """The place behind which the whole store's log goes on."""
     row = _NEWEST.first(conn)
     return int(row[0]) if row is not None and row[0] is not None else 0
 

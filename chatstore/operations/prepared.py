@@ -1,19 +1,21 @@
-"""Statements written in SQLAlchemy Core, compiled once, run on the driver's own cursor.
+"""Statements written in SQLAlchemy Core, compiled once, run on the driver's own connection.
 
 Building and hashing a Core statement for each call costs several times what SQLite needs to run it. A statement
-here is compiled at its first use on a dialect and kept as SQL text and parameter names.
+here is compiled at its first use on a database and kept as SQL text and parameter names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from sqlalchemy import ClauseElement, Connection
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Row: TypeAlias = tuple[Any, ...]
+
+STYLE: Final = "chatstore_style"
+"""The execution option of an engine that says how its database takes statements; see Style."""
 
 
 def driver(conn: Connection) -> Any:
@@ -21,14 +23,74 @@ def driver(conn: Connection) -> Any:
     return conn.connection.dbapi_connection
 
 
+class Form(NamedTuple):
+    """A statement as a database takes it: its text, and the names of its values in their order (None: by name), with
+    those that are always the same."""
+
+    sql: str
+    names: tuple[str, ...] | None
+    constants: Mapping[str, Any]
+
+    def bound(self, values: Mapping[str, object]) -> Mapping[str, object] | list[object]:
+        """The values, as the driver takes them."""
+        given = {**self.constants, **values} if self.constants else values
+        return given if self.names is None else [given[name] for name in self.names]
+
+
+class Style(Protocol):
+    """How a database takes statements."""
+
+    def compile(self, statement: ClauseElement, conn: Connection) -> Form:
+        """A statement as it is run once."""
+
+    def compile_many(self, statement: ClauseElement, conn: Connection) -> Form:
+        """A statement as it is run for many rows of values."""
+
+    def run_many(self, conn: Connection, form: Form, rows: Sequence[Row]) -> None:
+        """Runs it for each row, whose values are in the order of the names."""
+
+    def changed(self, conn: Connection, cursor: Any) -> int:
+        """How many rows a statement has changed."""
+
+
+class DriverStyle:
+    """As the DB-API has it: a statement for many rows is the same, and given to the driver with all of them."""
+
+    def compile(self, statement: ClauseElement, conn: Connection) -> Form:
+        """With the dialect's own kind of parameters."""
+        compiled = statement.compile(dialect=conn.dialect)
+        assert isinstance(compiled, SQLCompiler)
+        names = tuple(compiled.positiontup or ()) if compiled.positional else None
+        return Form(
+            str(compiled), names, {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        )
+
+    compile_many = compile
+
+    def run_many(self, conn: Connection, form: Form, rows: Sequence[Row]) -> None:
+        """With one call."""
+        if len(rows) == 1:
+            driver(conn).execute(form.sql, rows[0])
+        else:
+            driver(conn).executemany(form.sql, rows)
+
+    def changed(self, conn: Connection, cursor: Any) -> int:
+        """As the driver counts."""
+        return int(cursor.rowcount)
+
+
+_DRIVER_STYLE = DriverStyle()
+
+
 class Prepared:
     """One Core statement with `bindparam` names for its values."""
 
-    __slots__ = ("_compiled", "_statement")
+    __slots__ = ("_forms", "_many", "_statement")
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
-        self._compiled: dict[str, tuple[str, tuple[str, ...] | None, Mapping[str, Any]]] = {}
+        self._forms: dict[Style, Form] = {}
+        self._many: dict[Style, Form] = {}
 
     def all(self, conn: Connection, **values: object) -> list[Row]:
         """Every row."""
@@ -39,30 +101,31 @@ class Prepared:
         rows = self.all(conn, **values)
         return rows[0] if rows else None
 
-    def run(self, conn: Connection, **values: object) -> int:
-        """Runs a statement that returns nothing; the number of rows it changed."""
-        return self._execute(conn, values).rowcount
+    def run(self, conn: Connection, **values: object) -> None:
+        """Runs a statement that returns nothing."""
+        self._execute(conn, values)
+
+    def changed(self, conn: Connection, **values: object) -> int:
+        """The same; the number of rows it changed."""
+        return style_of(conn).changed(conn, self._execute(conn, values))
 
     def many(self, conn: Connection, rows: Sequence[Row]) -> None:
         """Runs a statement for each of several rows of values, given in the order in which it takes them."""
-        sql, _, _ = self._form(conn)
-        if len(rows) == 1:
-            driver(conn).execute(sql, rows[0])
-        else:
-            driver(conn).executemany(sql, rows)
-
-    def _execute(self, conn: Connection, values: Mapping[str, object]) -> DBAPICursor:
-        sql, names, defaults = self._form(conn)
-        given = {**defaults, **values} if defaults else values
-        cursor: DBAPICursor = driver(conn).execute(sql, given if names is None else [given[name] for name in names])
-        return cursor
-
-    def _form(self, conn: Connection) -> tuple[str, tuple[str, ...] | None, Mapping[str, Any]]:
-        form = self._compiled.get(conn.dialect.name)
+        style = style_of(conn)
+        form = self._many.get(style)
         if form is None:
-            compiled = self._statement.compile(dialect=conn.dialect)
-            assert isinstance(compiled, SQLCompiler)
-            names = tuple(compiled.positiontup or ()) if compiled.positional else None
-            literals = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-            form = self._compiled[conn.dialect.name] = (str(compiled), names, literals)
-        return form
+            form = self._many[style] = style.compile_many(self._statement, conn)
+        style.run_many(conn, form, rows)
+
+    def _execute(self, conn: Connection, values: Mapping[str, object]) -> Any:
+        style = style_of(conn)
+        form = self._forms.get(style)
+        if form is None:
+            form = self._forms[style] = style.compile(self._statement, conn)
+        return driver(conn).execute(form.sql, form.bound(values))
+
+
+def style_of(conn: Connection) -> Style:
+    """How the database of a connection takes statements."""
+    style: Style = conn.get_execution_options().get(STYLE, _DRIVER_STYLE)
+    return style

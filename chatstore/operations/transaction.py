@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from chatstore import ids
 from chatstore.changes import Entry
@@ -68,23 +68,58 @@ Announcement: TypeAlias = dict[str, list[Callable[[], Entry]]]
 """What a commit changed, by context, in order; each is made only where somebody follows that context."""
 
 
+class Unheld(Exception):
+    """The transaction is to be made again, with one more context held from its beginning: what is held in one order
+    by all processes never makes them wait for each other in a circle."""
+
+    def __init__(self, context_id: str) -> None:
+        super().__init__(context_id)
+        self.context_id = context_id
+
+
+class Proof(NamedTuple):
+    """The last entry that a transaction added to the log: where it is there, the transaction was committed."""
+
+    history_id: int
+    sequence: int
+    checksum: int
+
+
+_CHECKSUM = Prepared(
+    select(changes.c.checksum).where(
+        changes.c.history_id == bindparam("history_id"), changes.c.sequence == bindparam("sequence")
+    )
+)
+
+
+def is_stored(conn: Connection, proof: Proof) -> bool:
+    """Whether the transaction of this proof was committed."""
+    row = _CHECKSUM.first(conn, history_id=proof.history_id, sequence=proof.sequence)
+    return row is not None and row[0] == proof.checksum
+
+
 class Transaction:
     """Gathers what the writes of one commit do, so that rows go in together and each counter is set once.
 
     A write that refuses (raises an error of ours) must do so before it changes anything: its neighbours in the
-    same commit go on. `known` are histories as they are now; those that are looked up are added.
+    same commit go on. `known` are histories as they are now; those that are looked up are added, or, if the
+    transaction has `held` all that it may touch, Unheld is raised.
     """
 
-    def __init__(self, conn: Connection, cursors: Cursors, known: dict[str, History | None]) -> None:
+    def __init__(
+        self, conn: Connection, cursors: Cursors, known: dict[str, History | None], *, held: bool = False
+    ) -> None:
         self.conn = conn
         self.cursors = cursors
         self.now = ids.now()
         self.announced: Announcement = {}
         self.after_commit: list[Callable[[], None]] = []
         self._histories = known
+        self._held = held
         self._written: set[str] = set()
         self._blocks: list[Row] = []
         self._changes: list[Row] = []
+        self.proof: Proof | None = None
 
     def history(self, context_id: str) -> History | None:
         """The history of a context, held for this transaction, as the writes so far left it. Raises ContextErased."""
@@ -94,6 +129,8 @@ class Transaction:
     def history_or_tombstone(self, context_id: str) -> History | None:
         """The same, or what is left of it."""
         if context_id not in self._histories:
+            if self._held:
+                raise Unheld(context_id)
             self._histories[context_id] = histories.lock(self.conn, context_id)
         return self._histories[context_id]
 
@@ -110,9 +147,8 @@ class Transaction:
                 created_at=self.now,
                 updated_at=self.now,
             )
-            history = histories.lock(self.conn, context.context_id)
+            history = self._histories[context.context_id] = histories.lock(self.conn, context.context_id)
             assert history is not None
-            self._histories[context.context_id] = history
         elif context.keys_json is not None and history.keys is None:
             _SET_KEYS.run(self.conn, history_id=history.id, new_keys=context.keys_json)
         else:
@@ -173,6 +209,8 @@ class Transaction:
         """The same, with the entries of the log."""
         self.flush_blocks()
         if self._changes:
+            history_id, sequence, *_, checksum = self._changes[-1]
+            self.proof = Proof(history_id, sequence, checksum)
             _ADD_CHANGES.many(self.conn, self._changes)
             self._changes = []
 

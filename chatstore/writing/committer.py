@@ -11,23 +11,20 @@ to hand them over; all others are led by one thread of the committer's.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from queue import SimpleQueue
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 from weakref import WeakSet
 
-from chatstore.databases.sqlite import SqliteDatabase
+from chatstore.databases.base import Database
 from chatstore.errors import StoreClosed
-from chatstore.operations.histories import History
 from chatstore.operations.rows import Cursors
-from chatstore.operations.transaction import Announcement, Transaction
-from chatstore.writing.pending import UNKNOWN, Pending, Write, hand_over, settle
+from chatstore.writing.groups import FEW, Announce, GroupWriter
+from chatstore.writing.pending import UNKNOWN, Pending, Write, hand_over
 
 T = TypeVar("T")
-Announce: TypeAlias = Callable[[Announcement], None]
 
 Durability = Literal["token", "message", "full"]
 DURABILITIES: Final[tuple[str, ...]] = get_args(Durability)
@@ -35,25 +32,15 @@ DURABILITIES: Final[tuple[str, ...]] = get_args(Durability)
 
 GROUP = 1_000
 """Writes in one transaction, at most."""
-FEW = 100
-"""Blocks that are written on an event loop itself, at most: they take 3 ms, and a thread that works beside the loop
-keeps it waiting for up to 5 ms too (`sys.getswitchinterval`)."""
-KNOWN = 4_096
-"""Histories whose counters are remembered, at most."""
-
-_log = logging.getLogger(__name__)
 
 
 class Committer:
     """Commits the writes of one process to one database; `announce` is told what each commit changed."""
 
-    def __init__(self, database: SqliteDatabase, cursors: Cursors, announce: Announce, durability: str) -> None:
+    def __init__(self, database: Database, cursors: Cursors, announce: Announce, durability: str) -> None:
         self._database = database
-        self._cursors = cursors
-        self._announce = announce
+        self._writer = GroupWriter(database, cursors, announce)
         self._durability = durability
-        self._conn = database.writer()
-        self._known: dict[str, History | None] = {}
         self._coming: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self._waiting: deque[Pending[Any]] = deque()
         self._lead = threading.Lock()
@@ -62,44 +49,46 @@ class Committer:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def run(self, write: Write[T], *, synced: bool = True) -> T:
-        """Commits a write and returns its answer, leading if nobody does.
+    def run(self, write: Write[T], *, synced: bool = True, context: str | None = None) -> T:
+        """Commits a write and returns its answer, leading if nobody does. `context`: the one that it is about.
 
         `synced=False`: it finishes nothing, so that with the durability "message" it need not survive a power cut.
         """
-        pending: Pending[T] = Pending(write, self._syncs(synced))
+        pending: Pending[T] = Pending(write, self._syncs(synced), context=context)
         self._enqueue(pending)
         try:
             with self._lead:
                 while not pending.settled:
                     self._commit_waiting()
-                self._checkpoint()
+                self._writer.checkpoint()
         except BaseException:
             pending.withdrawn = True
             raise
         return pending.result()
 
-    def run_all(self, writes: Iterable[Write[object]], *, synced: bool = True) -> list[Exception | None]:
-        """Commits several writes, together where that can be, and returns the error of each."""
-        pendings = [Pending(write, self._syncs(synced)) for write in writes]
+    def run_all(
+        self, writes: Iterable[tuple[Write[object], str | None]], *, synced: bool = True
+    ) -> list[Exception | None]:
+        """Commits several writes, each with its context, together where that can be, and returns the error of each."""
+        pendings = [Pending(write, self._syncs(synced), context=context) for write, context in writes]
         for pending in pendings:
             self._enqueue(pending)
         with self._lead:
             while not all(pending.settled for pending in pendings):
                 self._commit_waiting()
-            self._checkpoint()
+            self._writer.checkpoint()
         return [pending.error for pending in pendings]
 
-    async def post(self, write: Write[T], *, synced: bool = True, size: int = UNKNOWN) -> T:
+    async def post(self, write: Write[T], *, synced: bool = True, size: int = UNKNOWN, context: str | None = None) -> T:
         """`run` for an event loop. Cancelled before its turn, the write is withdrawn; after it, it is stored.
 
         `size`: about how many small blocks' work it is (see `pending.size_of`).
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        pending = Pending(write, self._syncs(synced), future, size)
+        pending = Pending(write, self._syncs(synced), future, size, context)
         self._enqueue(pending)
-        if pending.synced or size > FEW:
+        if pending.synced or size > FEW or self._database.commits_wait:
             self._call_thread()
         elif loop not in self._coming:  # once for all tasks that write before the loop comes round
             self._coming.add(loop)
@@ -113,10 +102,7 @@ class Committer:
     def scrub(self) -> None:
         """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long."""
         with self._lead:
-            try:
-                self._database.scrub(self._conn)
-            except Exception as error:
-                raise self._database.translate(error) from error
+            self._writer.scrub()
 
     def close(self) -> None:
         """Commits what waits, then takes no more."""
@@ -129,7 +115,7 @@ class Committer:
         if self._thread is not None:
             self._calls.put(False)
             self._thread.join()
-        self._conn.close()
+        self._writer.close()
 
     def _enqueue(self, pending: Pending[Any]) -> None:
         self._waiting.append(pending)
@@ -168,7 +154,7 @@ class Committer:
                 with self._lead:
                     self._commit_waiting()
             with self._lead:
-                self._checkpoint()
+                self._writer.checkpoint()
 
     def _commit_waiting(self, *, patient: bool = True) -> None:
         """Commits the writes at the front of the queue; impatient, only if nothing has to be waited for.
@@ -179,87 +165,8 @@ class Committer:
         count = min(len(self._waiting), GROUP)
         group = [self._waiting[place] for place in range(count)]
         todo = [pending for pending in group if not pending.settled and not pending.withdrawn]
-        if todo and not self._commit(todo, patient=patient):
+        if todo and not self._writer.commit(todo, patient=patient):
             return
         hand_over(group)
         for _ in group:
             self._waiting.popleft()
-
-    def _commit(self, group: list[Pending[Any]], *, patient: bool = True) -> bool:
-        """One transaction for the group. When the database fails it, each write gets one of its own instead.
-
-        False: it did not begin, because it would have had to wait.
-        """
-        began = committing = False
-        synced = any(pending.synced for pending in group)
-        if not patient and (synced or sum(pending.size for pending in group) > FEW):
-            return False
-        try:
-            self._database.rollback(self._conn)  # what a second signal may have left, if anything
-            began = self._database.begin(self._conn, synced=synced, patient=patient)
-            if not began:
-                return False
-            transaction = Transaction(self._conn, self._cursors, self._remembered())
-            for pending in group:
-                pending.apply(transaction)
-            transaction.finish()
-            committing = True
-            self._database.commit(self._conn)
-            settle(group)
-        except Exception as error:
-            return self._give_up(group, error, began=began, patient=patient)
-        except BaseException:
-            # A signal's: the commit happened whole or not at all, and the connection knows which.
-            if committing and not self._database.in_transaction(self._conn):
-                settle(group)
-            self._roll_back()
-            raise
-        self._conclude(transaction)
-        return True
-
-    def _conclude(self, transaction: Transaction) -> None:
-        """Tells this process what was committed. Whatever comes of that, the callers get their answers."""
-        try:
-            for after in transaction.after_commit:
-                after()
-            if transaction.announced:
-                self._announce(transaction.announced)
-        except Exception:
-            _log.exception("what was committed could not be handed over; subscriptions find it by themselves")
-
-    def _remembered(self) -> dict[str, History | None]:
-        """The counters of the histories written to before, while no other process has written anything."""
-        if len(self._known) > KNOWN or not self._database.alone(self._conn):
-            self._known = {}
-        return self._known
-
-    def _checkpoint(self) -> None:
-        """Keeps the database's log short. Called with the lead, and never on an event loop: it waits for the disk."""
-        if self._database.wants_checkpoint():
-            try:
-                self._database.checkpoint(self._conn)
-            except Exception as error:
-                _log.warning("a checkpoint failed, and is tried again later: %s", self._database.translate(error))
-
-    def _give_up(self, group: list[Pending[Any]], error: Exception, *, began: bool, patient: bool) -> bool:
-        """Has each write of the group tried alone, or fails it; leaves them to the thread where nothing may wait."""
-        self._roll_back()
-        if not patient:
-            return False
-        if began and len(group) > 1:
-            _log.warning("a commit of %d writes failed (%s); each is tried alone", len(group), type(error).__name__)
-            for pending in group:
-                self._commit([pending])
-        else:
-            settle(group, self._database.translate(error))
-        return True
-
-    def _roll_back(self) -> None:
-        self._known = {}
-        try:
-            self._database.rollback(self._conn)
-        except Exception:
-            _log.warning("a rollback failed; the connection is replaced", exc_info=True)
-            self._conn.invalidate()
-            self._conn.close()
-            self._conn = self._database.writer()

@@ -270,7 +270,10 @@ class Flusher:
         if not taken:
             return
         writes = [
-            partial(growing.write_text, context=block.context, index=block.block.index, offset=offset, text=text)
+            (
+                partial(growing.write_text, context=block.context, index=block.block.index, offset=offset, text=text),
+                block.context.context_id,
+            )
             for block, (offset, text) in taken
         ]
         for (block, _), error in zip(taken, self._committer.run_all(writes, synced=False), strict=True):
@@ -298,7 +301,7 @@ class Flusher:
         """Tries what is unfinished; what is refused for good has ended some other way."""
         for _ in range(len(self.unfinished)):
             write = self.unfinished.popleft()
-            [error] = self._committer.run_all([write])
+            [error] = self._committer.run_all([(write, None)])
             if isinstance(error, StorageError):
                 self.unfinished.append(write)
 

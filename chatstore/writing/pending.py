@@ -25,15 +25,21 @@ def size_of(characters: int) -> int:
 
 
 class Pending(Generic[T]):
-    """A write that waits for its answer; `synced`: until it is on the disk. `future` is where an event loop waits, and
-    `size` how much there is to do, about."""
+    """A write that waits for its answer; `synced`: until it is on the disk. `future` is where an event loop waits,
+    `size` how much there is to do, about, and `context` the id of the context that it is about, if it is about one."""
 
-    __slots__ = ("error", "future", "outcome", "settled", "size", "synced", "withdrawn", "write")
+    __slots__ = ("context", "error", "future", "outcome", "settled", "size", "synced", "withdrawn", "write")
 
     def __init__(
-        self, write: Write[T], synced: bool, future: asyncio.Future[T] | None = None, size: int = UNKNOWN
+        self,
+        write: Write[T],
+        synced: bool,
+        future: asyncio.Future[T] | None = None,
+        size: int = UNKNOWN,
+        context: str | None = None,
     ) -> None:
         self.write = write
+        self.context = context
         self.synced = synced
         self.future = future
         self.size = size

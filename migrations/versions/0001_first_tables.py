@@ -107,9 +107,11 @@ def _blocks() -> None:
 
 
 def _changes() -> None:
+    # On a server every key begins with the history, and the place in the store's log is no serial number there.
+    own = [] if _is_file() else [PrimaryKeyConstraint("history_id", "sequence")]
     op.create_table(
         "changes",
-        Column("id", _Id, primary_key=True),
+        Column("id", _Id, primary_key=_is_file(), autoincrement=_is_file(), nullable=False),
         Column("history_id", _Id, nullable=False),
         Column("sequence", BigInteger, nullable=False),
         Column("type", SmallInteger, nullable=False),
@@ -117,8 +119,12 @@ def _changes() -> None:
         Column("offset", BigInteger),
         Column("text", Text),
         Column("checksum", BigInteger, nullable=False),
+        *own,
     )
-    op.create_index("changes_sequence", "changes", ["history_id", "sequence"], unique=True)
+    if _is_file():
+        op.create_index("changes_sequence", "changes", ["history_id", "sequence"], unique=True)
+    else:
+        op.create_index("changes_id", "changes", ["id"])
 
 
 def _runs() -> None:
@@ -137,7 +143,7 @@ def _runs() -> None:
         Column("lease_id", _Id),
         PrimaryKeyConstraint("history_id", "id"),
     )
-    op.create_index("runs_id", "runs", ["id"], unique=True)
+    op.create_index("runs_id", "runs", ["id"], unique=_is_file())
     op.create_index("runs_sequence", "runs", ["history_id", "sequence"])
     _partial_index("runs_parent", "runs", ["parent_run_id"], "parent_run_id IS NOT NULL")
     _partial_index("runs_running", "runs", ["lease_id"], "state = 'running'")
@@ -193,6 +199,10 @@ def _blobs() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("block_blobs_digest", "block_blobs", ["digest"])
+
+
+def _is_file() -> bool:
+    return op.get_bind().dialect.name == "sqlite"
 
 
 def _partial_index(name: str, table: str, columns: list[str], condition: str) -> None:

@@ -16,8 +16,13 @@ from chatstore.errors import InvalidInput
 
 _log = logging.getLogger(__name__)
 
-Moved = Callable[[], bool]
-"""Looks at the database, and takes what is new: whether there was a commit since the last look."""
+LONGEST_WAIT = 0.5
+"""Seconds between two looks at the database, whatever the wake-ups do."""
+
+
+Moved = Callable[..., bool]
+"""Looks at the database, and takes what is new: whether there was a commit since the last look. It is given the marks
+of the contexts that were written to (see `cursor.context_mark`) where they are known, or else nothing."""
 
 
 class Waker(Protocol):
@@ -60,25 +65,25 @@ def _try(name: str, wal: Path) -> Waker | None:
 def _inotify(wal: Path) -> Waker:
     if not sys.platform.startswith("linux"):
         raise OSError("inotify is Linux's")
-    from chatstore.live.wakers.inotify import InotifyWaker
+    from chatstore.wakers.inotify import InotifyWaker
 
     return InotifyWaker(wal)
 
 
 def _watchfiles(wal: Path) -> Waker:
-    from chatstore.live.wakers.files import FilesWaker
+    from chatstore.wakers.files import FilesWaker
 
     return FilesWaker(wal)
 
 
 def _poll(wal: Path) -> Waker:
-    from chatstore.live.wakers.poll import PollWaker
+    from chatstore.wakers.poll import PollWaker
 
     return PollWaker()
 
 
 def _none(wal: Path) -> Waker:
-    from chatstore.live.wakers.poll import SilentWaker
+    from chatstore.wakers.poll import SilentWaker
 
     return SilentWaker()
 

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from chatstore.live.wakers import Moved
+from chatstore.wakers import Moved
 
 _MODIFY, _GONE = 0x2, 0x4 | 0x400 | 0x800  # IN_MODIFY; IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
 _SPIN, _PAUSES = 0.00015, 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from chatstore.live.wakers import Moved
+from chatstore.wakers import Moved
 
 SHORTEST, LONGEST = 0.001, 0.05
 """Seconds between looks: right after a commit, and once it has been quiet for some time."""
@@ -39,15 +39,16 @@ class PollWaker(SilentWaker):
 
     name = "poll"
 
-    def __init__(self) -> None:
+    def __init__(self, shortest: float = SHORTEST, longest: float = LONGEST) -> None:
         super().__init__()
+        self._shortest, self._longest = shortest, longest
         self._last_commit = time.monotonic()
 
     def wait(self, timeout: float, moved: Moved) -> bool:
         """Returns after a commit, a nudge or the time."""
         deadline = time.monotonic() + timeout
         while (now := time.monotonic()) < deadline:
-            pause = min(max((now - self._last_commit) * _QUIET_SHARE, SHORTEST), LONGEST)
+            pause = min(max((now - self._last_commit) * _QUIET_SHARE, self._shortest), self._longest)
             if self._nudged.wait(min(pause, deadline - now)):
                 self._nudged.clear()
                 return False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from watchfiles import Change, watch
 
-from chatstore.live.wakers import Moved
+from chatstore.wakers import Moved
 
 _log = logging.getLogger(__name__)
 

