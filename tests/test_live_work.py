@@ -25,10 +25,10 @@ from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
 from chatstore.live.follower import FEW, Follower
 from chatstore.live.hub import TURNS, WAIT, Hub
-from chatstore.wakers.inotify import InotifyWaker
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import to_entry
 from chatstore.schema import BLOCK_ADDED
+from chatstore.wakers.inotify import InotifyWaker
 
 MANY = 300
 
