@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.pool import QueuePool
 
 from chatstore.cursor import tombstone
-from chatstore.databases.postgres import errors, text
+from chatstore.databases.postgres import arrays, errors, text
 from chatstore.databases.postgres.listening import is_pooled, listen
 from chatstore.databases.postgres.notifying import Notifier
 from chatstore.databases.postgres.opening import read_identity
@@ -50,6 +50,11 @@ _BEGIN: Final = (
     " set_config('synchronous_commit', %s, true)"
 )
 _tombstone = lru_cache(maxsize=65_536)(tombstone)
+
+
+def _lock_key(identity: str, context_id: str) -> int:
+    digest = blake2b(context_id.encode(), digest_size=8, key=identity.encode()).digest()
+    return int.from_bytes(digest, signed=True)
 
 
 class PostgresDatabase:
@@ -85,6 +90,7 @@ class PostgresDatabase:
         if pooled:  # it may give each transaction another connection, which knows no prepared statements of ours
             self._connect_args["prepare_threshold"] = None
             self._forget_connections()
+        self._lock_key = lru_cache(maxsize=65_536)(partial(_lock_key, self.identity))
         self._notifier = Notifier(url.dsn(), self.identity)
 
     def _engine(self, *, size: int) -> Engine:
@@ -140,14 +146,10 @@ class PostgresDatabase:
         names = sorted(contexts)
         if not names:
             return {}
-        driver(conn).execute(_LOCK, [sorted(map(self._lock_key, names))])
-        rows = _HOLD.all(conn, names=[*names, *map(_tombstone, names)])
+        driver(conn).execute(_LOCK, [arrays.literal(sorted(map(self._lock_key, names)))])
+        rows = _HOLD.all(conn, names=arrays.literal([*names, *map(_tombstone, names)]))
         found = {name: History(*columns) for name, *columns in rows}
         return {name: found.get(name) or found.get(_tombstone(name)) for name in names}
-
-    def _lock_key(self, context_id: str) -> int:
-        digest = blake2b(context_id.encode(), digest_size=8, key=self.identity.encode()).digest()
-        return int.from_bytes(digest, signed=True)
 
     def commit(self, conn: Connection) -> None:
         """Sends the rest with the COMMIT, and waits until it is committed."""
@@ -216,7 +218,7 @@ class PostgresDatabase:
         self, conn: Connection, contexts: Sequence[str], since: int | None
     ) -> tuple[dict[str, int] | None, int | None]:
         """The heads of all: the store's log says late what was committed early."""
-        rows = _HEADS.all(conn, names=[*contexts, *map(_tombstone, contexts)])
+        rows = _HEADS.all(conn, names=arrays.literal([*contexts, *map(_tombstone, contexts)]))
         return dict(rows), None
 
     def waker(self, wake: str) -> Waker:
@@ -253,4 +255,5 @@ class PostgresDatabase:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    text.register(getattr(connection, "driver_connection", connection))
+    text.register(connection)
+    arrays.register(connection)

@@ -27,6 +27,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import TableValuedAlias
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from chatstore.databases.postgres.arrays import literal
 from chatstore.operations.log import horizon
 from chatstore.operations.prepared import Form, Row, driver
 from chatstore.schema import blobs, changes
@@ -70,7 +71,7 @@ class PostgresStyle:
 
     def run_many(self, conn: Connection, form: Form, rows: Sequence[Row]) -> None:
         """As one statement."""
-        driver(conn).execute(form.sql, [list(column) for column in zip(*rows, strict=True)])
+        driver(conn).execute(form.sql, [*map(literal, zip(*rows, strict=True))])
 
     def changed(self, conn: Connection, cursor: Any) -> int:
         """Known once everything that was sent has been answered."""
