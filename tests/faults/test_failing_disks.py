@@ -80,7 +80,7 @@ def errors(said: list[Any]) -> list[tuple[str, str]]:
     return [(answer["failed"], answer["error"]) for answer in said if "failed" in answer]
 
 
-@pytest.mark.parametrize("every", [29, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 @pytest.mark.parametrize(
     ("calls", "error", "given"),
     [
@@ -112,7 +112,7 @@ def test_a_disk_that_fails_once_fails_one_call_and_loses_nothing(
     assert {name for _, name in met} == wanted
 
 
-@pytest.mark.parametrize("every", [47, pytest.param(9, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("every", [47, pytest.param(9, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 @pytest.mark.parametrize(("calls", "error"), [(WRITES, "ENOSPC"), (WRITES, "EIO"), (SYNCS, "EIO")])
 def test_a_disk_that_fails_from_some_moment_on_loses_nothing_and_is_read(
     tmp_path: Path, calls: str, error: str, every: int
@@ -129,7 +129,7 @@ def test_a_disk_that_fails_from_some_moment_on_loses_nothing_and_is_read(
     assert {name for _, name in met} == ({"StoreFull"} if error == "ENOSPC" else {"StorageError"})
 
 
-@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_disk_that_fails_while_a_store_is_opened_is_told_of_by_an_error_of_ours(tmp_path: Path, every: int) -> None:
     disk = Disk(tmp_path)
     met: Counter[tuple[str, str]] = Counter()
