@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from data_support import report
 from typer.testing import Result
 
 from chatstore import ChatStore, ContextErased
@@ -64,5 +65,6 @@ def test_no_byte_of_500_secrets_is_left_in_any_file(path: Path) -> None:
             for secret in secrets
             if secret.encode() in content
         ]
+        report(f"secrets: {len(secrets)} erased, {len(found)} found in {len([*path.parent.iterdir()])} files")
         assert found == []
         assert sum(store.history(f"kept {place}").count() for place in range(7)) == 500
