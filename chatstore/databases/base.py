@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,17 +51,15 @@ class Database(Protocol):
         """Holds histories by their contexts' ids until the transaction ends, and gives them as they are then; None
         where the transaction holds everything already."""
 
-    def commit(self, conn: Connection) -> None:
-        """Commits: from here on the writes are visible, and safe from the death of any process."""
+    def commit(self, conn: Connection, contexts: Collection[str] = ()) -> None:
+        """Commits: from here on the writes are visible, and safe from the death of any process. Other processes learn
+        that these contexts were written to."""
 
     def rollback(self, conn: Connection) -> None:
         """Ends the transaction, if one is open."""
 
     def in_transaction(self, conn: Connection) -> bool:
         """Whether a transaction is open."""
-
-    def published(self, contexts: Iterable[str]) -> None:
-        """Tells other processes that these contexts were written to, if somebody has to tell them."""
 
     def alone(self, conn: Connection) -> bool:
         """Whether no other connection has committed anything since it was asked last. Asked within a transaction."""

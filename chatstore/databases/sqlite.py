@@ -11,7 +11,7 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -120,9 +120,6 @@ class SqliteDatabase:
         """The write lock holds everything."""
         return None
 
-    def published(self, contexts: Iterable[str]) -> None:
-        """The files themselves tell them."""
-
     def heals(self, error: Exception) -> bool:
         """What SQLite waits for, it was waited for already."""
         return False
@@ -164,8 +161,9 @@ class SqliteDatabase:
         before, self._version_before = self._version_before, self.version(conn)
         return before == self._version_before
 
-    def commit(self, conn: Connection) -> None:
-        """Commits: from here on the writes are visible, and safe from the death of any process.
+    def commit(self, conn: Connection, contexts: Collection[str] = ()) -> None:
+        """Commits: from here on the writes are visible, and safe from the death of any process. The files themselves
+        tell others.
 
         Raises StoreReplaced when they went into a file that is not the store's any more; from then on `begin` does, so
         that they are not tried again.

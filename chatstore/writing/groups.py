@@ -97,7 +97,7 @@ class GroupWriter:
             pending.apply(transaction)
         transaction.finish()
         this.sent = transaction
-        self._database.commit(self._conn)
+        self._database.commit(self._conn, transaction.announced)
 
     def _is_stored(self, transaction: Transaction) -> bool:
         """Whether a transaction was committed; one that logged nothing may be made again."""
@@ -118,12 +118,11 @@ class GroupWriter:
         return Transaction(self._conn, self._cursors, held, held=True)
 
     def _conclude(self, transaction: Transaction) -> None:
-        """Tells this process and others what was committed. Whatever comes of that, the callers get their answers."""
+        """Tells this process what was committed. Whatever comes of that, the callers get their answers."""
         try:
             for after in transaction.after_commit:
                 after()
             if transaction.announced:
-                self._database.published(transaction.announced)
                 self._announce(transaction.announced)
         except Exception:
             _log.exception("what was committed could not be handed over; subscriptions find it by themselves")

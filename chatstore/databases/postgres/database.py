@@ -7,7 +7,7 @@ each in their order (see `statements`). What it sends goes out together, and wai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -151,12 +151,23 @@ class PostgresDatabase:
         found = {name: History(*columns) for name, *columns in rows}
         return {name: found.get(name) or found.get(_tombstone(name)) for name in names}
 
-    def commit(self, conn: Connection) -> None:
-        """Sends the rest with the COMMIT, and waits until it is committed."""
-        cursor = driver(conn).execute("COMMIT")
-        self._leave_pipeline()
+    def commit(self, conn: Connection, contexts: Collection[str] = ()) -> None:
+        """Sends the rest with the COMMIT and, right behind it, a notice; waits until it is committed."""
+        raw = driver(conn)
+        cursor = raw.execute("COMMIT")
+        notice = self._notifier.notice(contexts)
+        if notice is not None:
+            raw.execute(*notice)
+        try:
+            self._leave_pipeline()
+        except psycopg.Error:
+            if cursor.statusmessage != "COMMIT":
+                raise
+            self._notifier.tell(contexts)  # only the notice failed
         if cursor.statusmessage != "COMMIT":
             raise psycopg.errors.InFailedSqlTransaction(f"the transaction ended with {cursor.statusmessage}")
+        if notice is None and contexts:
+            self._notifier.tell(contexts)
 
     def _leave_pipeline(self) -> None:
         pipeline, self._pipeline = self._pipeline, None
@@ -172,10 +183,6 @@ class PostgresDatabase:
     def in_transaction(self, conn: Connection) -> bool:
         """Whether a transaction is open, or may be."""
         return bool(driver(conn).info.transaction_status != psycopg.pq.TransactionStatus.IDLE)
-
-    def published(self, contexts: Iterable[str]) -> None:
-        """Sends other processes a notice."""
-        self._notifier.tell(contexts)
 
     def alone(self, conn: Connection) -> bool:
         """Nothing is remembered from one transaction to the next."""

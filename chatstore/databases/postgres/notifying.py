@@ -1,7 +1,8 @@
 """Telling other processes that contexts were written to.
 
 Never within the transaction that writes: PostgreSQL lets transactions with a NOTIFY commit one at a time, over all
-of the server. One thread of each process sends one notice for all that was committed in the last few milliseconds.
+of the server. A commit after a pause takes its notice with it, as a transaction of its own; while one follows the
+other, a thread sends one notice for all that was committed in the last few milliseconds.
 """
 
 from __future__ import annotations
@@ -67,8 +68,17 @@ class Notifier:
         self._channel = channel_of(identity)
         self._lock = threading.Condition()
         self._marks: set[str] = set()
+        self._last = 0.0
         self._thread: threading.Thread | None = None
         self._closed = False
+
+    def notice(self, contexts: Collection[str]) -> tuple[str, list[str]] | None:
+        """The statement, with its values, that tells it at once; None while there was a notice a moment ago."""
+        now = time.monotonic()
+        if not contexts or now < self._last + GATHER:
+            return None
+        self._last = now
+        return _SEND, [self._channel, write(self.sender, [*map(context_mark, contexts)])]
 
     def tell(self, contexts: Iterable[str]) -> None:
         """Has it told that these contexts were written to."""
@@ -94,6 +104,7 @@ class Notifier:
         while marks := self._next():
             try:
                 conn = conn or psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None)
+                self._last = time.monotonic()
                 conn.execute(_SEND, [self._channel, write(self.sender, marks)])
             except psycopg.Error as error:
                 _log.info("a notice could not be sent (%s); others see the change when they look", error)
