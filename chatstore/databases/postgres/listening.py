@@ -30,7 +30,9 @@ class Listener:
     def __init__(self, dsn: str, identity: str, own: str) -> None:
         self._own = own
         self._channel = channel_of(identity)
-        self._conn: psycopg.Connection[Any] = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
+        self._conn: psycopg.Connection[Any] = psycopg.connect(
+            dsn, autocommit=True, prepare_threshold=None, application_name="chatstore listen"
+        )
         self._nudges = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
             if is_pooled(self._conn):
