@@ -85,9 +85,8 @@ async def _append(line: Line, url: str, open_peer: Any) -> None:
 @contextmanager
 def _waking(scale: Scale) -> Iterator[Callable[[], Round]]:
     with postgres.server() as url, ChatStore(url) as store, child(waking.follow_chatstore, url) as subscriber:
-        yield partial(
-            waking.one_round, waking.STREAM, scale, store.history("live").append_assistant_message, subscriber
-        )
+        append = store.history("live").append_assistant_message
+        yield partial(waking.one_round, waking.STREAM, scale, append, subscriber)
 
 
 @contextmanager

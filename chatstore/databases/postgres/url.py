@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import URL
@@ -27,6 +28,10 @@ class PostgresUrl:
     schema: str = SCHEMA
 
     def __str__(self) -> str:
+        return self._shown
+
+    @cached_property
+    def _shown(self) -> str:
         """Without the password, for messages."""
         query = {name: value for name, value in self.url.query.items() if name not in _SECRETS}
         url = self.url
