@@ -166,6 +166,7 @@ class Context(Model):
     """A history as a list of contexts shows it.
 
     `count` is its number of blocks, `head` the cursor of its last change, `keys` the context keys it was made with.
+    `updated_at` is when a block or a run last began, changed or ended; text that grows meanwhile does not move it.
     """
 
     context_id: str

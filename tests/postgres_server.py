@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 
 from chatstore.cursor import IDENTITY_BYTES
 from chatstore.migrate import migrate
+from chatstore.operations import checksums
 
 TEMPLATE = f"chatstore_template_{os.getpid()}"
 
@@ -64,7 +65,8 @@ def new_store() -> str:
     _run(f"CREATE DATABASE {name} TEMPLATE {_template()}")
     with psycopg.connect(url_of(name)) as conn:  # a copy is another store
         identity = secrets.token_hex(IDENTITY_BYTES)
-        conn.execute("UPDATE chatstore.store_info SET value = %s WHERE name = 'identity'", [identity])
+        changed = "UPDATE chatstore.store_info SET value = %s, checksum = %s WHERE name = 'identity'"
+        conn.execute(changed, [identity, checksums.of_info("identity", identity)])
     return url_of(name)
 
 

@@ -29,6 +29,7 @@ from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
 from chatstore.databases.sqlite_file import wal_of
 from chatstore.errors import InvalidInput, StorageError, StoreNotFound, StoreReadOnly, StoreReplaced
 from chatstore.model import Model
+from chatstore.operations import checksums
 from chatstore.operations.prepared import driver
 from chatstore.schema import histories, store_info
 
@@ -129,7 +130,8 @@ def _renamed(new: Path, path: Path) -> BackupReport:
     try:
         with _engine(new, "rw").connect() as conn:
             run(conn, "PRAGMA synchronous=FULL")
-            conn.execute(update(store_info).where(_IDENTITY).values(value=identity))
+            checksum = checksums.of_info("identity", identity)
+            conn.execute(update(store_info).where(_IDENTITY).values(value=identity, checksum=checksum))
             contexts, blocks = _contents(conn)
             run(conn, "PRAGMA wal_checkpoint(TRUNCATE)")
     except DRIVER_ERRORS as error:

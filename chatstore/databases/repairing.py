@@ -18,13 +18,13 @@ from typing import IO, Any
 
 from sqlalchemy import Connection
 
-from chatstore.databases import Location, open_file
+from chatstore.databases import Location, locate_file, open_file
 from chatstore.databases.backup import Progress, backup, sync_directory
 from chatstore.databases.inspecting import Inspector, check, own_findings
 from chatstore.databases.sqlite import SqliteDatabase, run
-from chatstore.errors import StorageError
+from chatstore.errors import StorageError, StoreDamaged
 from chatstore.model import Model
-from chatstore.operations.integrity import repairing_bytes
+from chatstore.operations.integrity import repairing_bytes, repairing_own, repairing_store
 from chatstore.operations.integrity.checking import CheckReport, StoreCheck
 from chatstore.operations.integrity.checking_history import UNREADABLE, HistoryCheck
 from chatstore.operations.integrity.repairing import HistoryRepair
@@ -69,9 +69,18 @@ class _Aside:
 
 def repair_store(location: Location, progress: Progress | None = None) -> RepairReport:
     """Opens a store, which has to be there, and repairs what is damaged in it; others may have it open, too."""
-    database = open_file(location, "repair", busy_timeout=30)
+    done: list[str] = []
     try:
-        return _repair_open(database, progress)
+        database = open_file(location, "repair", busy_timeout=30)
+    except StoreDamaged:  # without its identity it cannot be opened
+        with Inspector(locate_file(location, "repair")) as inspector, inspector.transaction() as conn:
+            if not repairing_store.find_identity(conn):
+                raise
+        done.append("the store: its identity was put back as it was")
+        database = open_file(location, "repair", busy_timeout=30)
+    try:
+        report = _repair_open(database, progress)
+        return report.model_copy(update={"done": (*done, *report.done)})
     finally:
         database.close()
 
@@ -89,9 +98,13 @@ def _repair_open(database: SqliteDatabase, progress: Progress | None = None) -> 
         done: list[str] = []
         try:
             _make_indexes(inspector, done)
+            for rows in (repairing_own.repair, repairing_store.repair, repairing_store.bring_home):
+                _tolerant(done, None, partial(_repair_rows, inspector, rows, aside, done))
+            found = StoreCheck(inspector.snapshot)
+            found.run()
             for history_id, context_id in found.damaged.items():
                 _tolerant(done, context_id, partial(_repair, inspector, history_id, context_id, aside, done))
-            _tolerant(done, None, partial(_repair_bytes, inspector, aside, done))
+            _tolerant(done, None, partial(_repair_rows, inspector, repairing_bytes.repair, aside, done))
         finally:
             aside.close()
     path = str(aside.path) if aside.used else None
@@ -130,9 +143,14 @@ def _repair(inspector: Inspector, history_id: int, context_id: str | None, aside
     done += said
 
 
-def _repair_bytes(inspector: Inspector, aside: _Aside, done: list[str]) -> None:
+def _repair_rows(
+    inspector: Inspector,
+    repair: Callable[[Connection, Callable[..., None], Callable[..., None]], None],
+    aside: _Aside,
+    done: list[str],
+) -> None:
     with inspector.transaction() as conn:
-        repairing_bytes.repair(conn, aside.keep, partial(_say, done))
+        repair(conn, aside.keep, partial(_say, done))
         aside.sync()
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, exists, insert, select
 from chatstore import ids
 from chatstore.errors import BlockNotFound, Conflict, KeyConflict
 from chatstore.model import Block
-from chatstore.operations import over, reading
+from chatstore.operations import checksums, over, reading
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS
@@ -174,7 +174,8 @@ def _store(transaction: Transaction, history: History, wanted: Append) -> list[B
         history.count += 1
         stored.append(block)
     if wanted.key is not None:
-        _ADD_KEY.many(transaction.conn, [(history.id, wanted.key, wanted.digest, first, len(stored))])
+        key = (history.id, wanted.key, wanted.digest, first, len(stored))
+        _ADD_KEY.many(transaction.conn, [(*key, checksums.of_key(*key))])
     return stored
 
 

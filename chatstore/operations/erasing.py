@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Table, bindparam, delete, exists, select, tuple_, update
 
 from chatstore.cursor import tombstone
+from chatstore.operations import histories as rows
 from chatstore.operations.prepared import Prepared
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.schema import (
@@ -40,9 +41,14 @@ _BURY = Prepared(
         erased=bindparam("state"),
         context_keys=None,
         tags=None,
+        count=0,
         last_user=None,
+        first=0,
+        first_index=0,
         created_at=0,
         updated_at=0,
+        settled_at=None,
+        checksum=bindparam("new_checksum"),
     )
 )
 _FORGET_KEYS = Prepared(delete(context_keys).where(context_keys.c.history_id == bindparam("history")))
@@ -87,10 +93,19 @@ def erase(transaction: Transaction, context: ContextRef) -> bool:
         return False
     transaction.log_erased(history, context.context_id)
     transaction.flush()  # what the same commit wrote to it goes too
-    history.erased, history.last_user, history.keys, history.tags = ERASING, None, None, None
+    history.context_id, history.erased, history.keys, history.tags = tombstone(context.context_id), ERASING, None, None
+    history.count = history.first = history.first_index = history.created_at = history.updated_at = 0
+    history.last_user = history.settled_at = None
     for forget in (_FORGET_KEYS, _FORGET_RUNS, _FORGET_OPEN):
         forget.run(transaction.conn, history=history.id)
-    _BURY.run(transaction.conn, history=history.id, name=tombstone(context.context_id), state=ERASING)
+    history.checksum = rows.seal(history) or 0
+    _BURY.run(
+        transaction.conn,
+        history=history.id,
+        name=history.context_id,
+        state=ERASING,
+        new_checksum=history.checksum,
+    )
     return True
 
 

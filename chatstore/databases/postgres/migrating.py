@@ -15,6 +15,7 @@ from chatstore.cursor import IDENTITY_BYTES
 from chatstore.databases.postgres.errors import DRIVER_ERRORS, translate_opening
 from chatstore.databases.postgres.opening import FORMAT, check_format
 from chatstore.databases.postgres.url import PostgresUrl
+from chatstore.operations import checksums
 from chatstore.schema import SCHEMA_VERSION
 
 
@@ -32,8 +33,9 @@ def upgrade_server(url: PostgresUrl, run: Callable[[Connection, int], None]) -> 
             _add(conn, url, "created_at", str(ids.now()))
             _add(conn, url, FORMAT, str(SCHEMA_VERSION))
         else:
-            changed = f"UPDATE {url.schema}.store_info SET value = '{SCHEMA_VERSION}' WHERE name = '{FORMAT}'"
-            conn.exec_driver_sql(changed)
+            value = str(SCHEMA_VERSION)
+            changed = f"UPDATE {url.schema}.store_info SET value = %s, checksum = %s WHERE name = %s"
+            conn.exec_driver_sql(changed, (value, checksums.of_info(FORMAT, value), FORMAT))
     return old, SCHEMA_VERSION
 
 
@@ -60,4 +62,5 @@ def _format(conn: Connection, url: PostgresUrl) -> int:
 
 
 def _add(conn: Connection, url: PostgresUrl, name: str, value: str) -> None:
-    conn.exec_driver_sql(f"INSERT INTO {url.schema}.store_info VALUES (%s, %s)", (name, value))
+    row = (name, value, checksums.of_info(name, value))
+    conn.exec_driver_sql(f"INSERT INTO {url.schema}.store_info (name, value, checksum) VALUES (%s, %s, %s)", row)

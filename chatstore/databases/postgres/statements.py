@@ -29,7 +29,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from chatstore.databases.postgres.arrays import literal
 from chatstore.operations.log import horizon
-from chatstore.operations.prepared import Form, Row, driver
+from chatstore.operations.prepared import Form, Row, driver, next_number
 from chatstore.schema import blobs, changes
 
 PLACE_BITS: Final = 20
@@ -116,6 +116,12 @@ def _with_columns(statement: Update, given: TableValuedAlias) -> Update:
         return given.c[element.key] if isinstance(element, BindParameter) and element.key in given.c else None
 
     return cast("Update", replacement_traverse(statement, {}, replacement))
+
+
+@compiles(next_number, "postgresql")
+def _next_number(element: next_number, compiler: SQLCompiler, **options: object) -> str:
+    table = compiler.preparer.format_table(element.numbers.table)
+    return f"nextval(pg_get_serial_sequence('{table}', '{element.numbers.name}'))"
 
 
 @compiles(horizon, "postgresql")
