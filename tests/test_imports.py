@@ -52,6 +52,7 @@ BENEATH_THE_FACES = {
     ("cli.doctor", "databases.diagnosis"): "prints what was found",
     ("cli.doctor", "wakers.measuring"): "measures the wake-ups",
     ("cli.info", "databases.sqlite_file"): "prints the format of the file",
+    ("cli.sink", "databases.placing"): "puts a file where none is lost to it",
     ("cli.show", "requests"): "the type of the filters",
     ("cli.tail", "databases"): "finds the file that a URL means",
     ("cli.tail", "wakers.files"): "waits for a file that is not there yet",
