@@ -93,8 +93,16 @@ def json_text(value: object, what: str, depth: int = DEFAULT.depth) -> str:
     try:
         _check_json(value, what, depth)
     except _TooDeep:
-        raise exceeded(f"{what} is nested more than {depth} levels deep", "depth", depth) from None
+        raise exceeded(f"{what}: nested more than {depth} levels deep", "depth", depth) from None
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def size(texts: Iterable[str | None], what: str, most: int) -> None:
+    """Refuses texts that are more than so many bytes together."""
+    given = [text for text in texts if text]
+    # One character is at most four bytes of UTF-8: only what may be too large is measured.
+    if sum(map(len, given)) * 4 > most and (bytes := sum(len(text.encode()) for text in given)) > most:
+        raise exceeded(f"{what} of {bytes:,} bytes of text and JSON", "block_bytes", most)
 
 
 def joined_json(parts: Mapping[str, object]) -> str:

@@ -251,7 +251,9 @@ class History:
 
     def set_usage(self, block: Block | str, usage: dict[str, JsonValue]) -> Block:
         """Sets what a block cost: a dict such as `{"input_tokens": 12}`. The block as it is then."""
-        return self._write(marking.set_usage, requests.block_id(block), requests.usage(usage, self._store._rules))
+        rules = self._store._rules
+        given = requests.usage(usage, rules)
+        return self._write(marking.set_usage, requests.block_id(block), given, rules.limits)
 
     def _append(self, wanted: appending.Append) -> list[Block]:
         run_id = self._run_id()

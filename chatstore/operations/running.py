@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from chatstore.errors import RunNotFound
+from chatstore.limits import DEFAULT, Limits
 from chatstore.model import Run, RunState, State
 from chatstore.operations import growing, over
 from chatstore.operations.histories import History
@@ -60,6 +61,7 @@ class RunEnding:
     traceback: str | None = None
     usage: str | None = None
     rests: Mapping[int, str] = field(default_factory=dict)
+    limits: Limits = DEFAULT
 
 
 def start_run(
@@ -118,7 +120,8 @@ def _find(transaction: Transaction, context: ContextRef, run_id: str) -> tuple[H
 
 def _end(transaction: Transaction, history: History, context_id: str, row: Row, ending: RunEnding) -> Run:
     run_id = row[1]
-    block_ending = growing.Ending(_BLOCK_STATES.get(ending.state, ending.state))  # type: ignore[arg-type]
+    state = _BLOCK_STATES.get(ending.state, ending.state)
+    block_ending = growing.Ending(state, limits=ending.limits)  # type: ignore[arg-type]
     transaction.flush_blocks()
     for block in _OPEN_BLOCKS.all(transaction.conn, history_id=history.id, run_id=run_id):
         growing.end_row(transaction, history, context_id, block, block_ending, ending.rests.get(block[1], ""))
