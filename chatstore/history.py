@@ -64,8 +64,8 @@ class History:
         """Stores one draft, or several as one batch: all of it or none, with consecutive indexes.
 
         `key`: a name for this append, to repeat it safely: with the same content the blocks already stored are
-        returned, with other content it raises KeyConflict. `expect`: a cursor; raises Conflict, with the current
-        head, if anything was written after it.
+        returned, with other content it raises KeyConflict, and where retention removed some of them BlocksRemoved.
+        `expect`: a cursor; raises Conflict, with the current head, if anything was written after it.
         """
         one = isinstance(drafts, BlockDraft)
         wanted = requests.append(self._context, [drafts] if isinstance(drafts, BlockDraft) else drafts, key, expect)

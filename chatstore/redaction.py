@@ -224,12 +224,14 @@ def redacted(redact: Redact, text: str) -> str:
         return text
     try:
         found = redact(text)
-        if isinstance(found, str):
-            found.encode()
     except Exception as error:
         raise RedactionFailed(f"redact= raised {type(error).__name__}, and what it was given is not stored") from error
     if not isinstance(found, str):
         raise RedactionFailed(f"redact= returned {type(found).__name__}; it has to return str")
+    try:
+        found.encode()
+    except UnicodeEncodeError as error:
+        raise RedactionFailed("redact= returned text that cannot be stored: it has a lone surrogate") from error
     return found
 
 

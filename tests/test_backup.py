@@ -8,6 +8,7 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flipping import fill
@@ -130,6 +131,22 @@ def test_targets_that_cannot_be_are_refused(store: ChatStore, tmp_path: Path) ->
         store.backup(tmp_path / "nowhere" / "backup.db")
     with pytest.raises(InvalidInput, match="is a directory"):
         store.backup(tmp_path)
+
+
+@pytest.mark.parametrize("progress", [5, "x", AsyncChatStore.close])
+async def test_progress_is_told_to_functions_only(path: Path, tmp_path: Path, progress: Any) -> None:
+    with ChatStore(path) as store:
+        for wrong in (
+            lambda: store.backup(tmp_path / "b.db", progress=progress),
+            lambda: store.check(progress=progress),
+        ):
+            with pytest.raises(InvalidInput, match="progress= takes a function"):
+                wrong()
+    async with AsyncChatStore(path) as other:
+        for wrong in (other.backup(tmp_path / "b.db", progress=progress), other.check(progress=progress)):
+            with pytest.raises(InvalidInput, match="progress= takes a function"):
+                await wrong
+    assert not (tmp_path / "b.db").exists()
 
 
 def test_a_backup_that_fails_leaves_nothing(store: ChatStore, tmp_path: Path) -> None:

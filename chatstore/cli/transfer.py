@@ -25,7 +25,7 @@ from chatstore.cli.options import DEFAULT_STORE, StoreOption
 from chatstore.cli.reading import all_contexts, existing_history, open_to_read
 from chatstore.cli.running import FAILED, note
 from chatstore.cli.safe import json_line, one_line
-from chatstore.errors import InvalidInput, KeyConflict
+from chatstore.errors import BlocksRemoved, InvalidInput, KeyConflict
 from chatstore.formats import jsonl, openai_chat
 from chatstore.formats.jsonl import Conversation, Refused
 from chatstore.history import History
@@ -170,6 +170,9 @@ class _Import:
         before = history.head()
         try:
             first = append(history, drafts)
+        except BlocksRemoved:
+            self.counts.stored_before += 1
+            return
         except KeyConflict:
             raise InvalidInput(
                 f"context {history.context_id!r} holds an import of another conversation; choose a --prefix"

@@ -41,6 +41,8 @@ def rules(limits: Limits, redact: Redact | None) -> Rules:
         raise InvalidInput(f"limits= takes Limits, not {type(limits).__name__}")
     if redact is not None and not callable(redact):
         raise InvalidInput(f"redact= takes a function of a str, not {type(redact).__name__}")
+    if checks.is_coroutine(redact):
+        raise InvalidInput("redact= is a coroutine function, which nobody would await; it takes a plain one")
     return RULES if limits == DEFAULT and redact is None else Rules(limits, redact)
 
 
