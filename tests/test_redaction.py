@@ -188,7 +188,7 @@ def test_text_that_cannot_be_redacted_is_refused_and_nothing_is_stored(path: Pat
         for text, said in (
             ("six", "raised KeyError"),
             ("five", "returned int"),
-            ("surrogate", "returned text that cannot be stored: .* a lone surrogate"),
+            ("surrogate", "returned text .* lone surrogate"),
         ):
             with pytest.raises(RedactionFailed, match=said):
                 history.append([BlockDraft(text="before"), BlockDraft(text=text)])

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from sqlalchemy import Connection
 
@@ -29,6 +30,8 @@ from chatstore.operations.integrity.checking import CheckReport, StoreCheck
 from chatstore.operations.integrity.checking_history import UNREADABLE, HistoryCheck
 from chatstore.operations.integrity.repairing import HistoryRepair
 
+_LOSS: Final = re.compile("marked as damaged|are lost|could not be (?:proved|repaired)")
+
 
 class RepairReport(Model):
     """What a repair did. `backup` and `aside`: where the store as it was, and the rows that were damaged, are now; None
@@ -38,6 +41,11 @@ class RepairReport(Model):
     aside: str | None
     done: tuple[str, ...]
     after: CheckReport
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What of `done` could not be restored."""
+        return tuple(line for line in self.done if _LOSS.search(line))
 
 
 class _Aside:
