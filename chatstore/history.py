@@ -234,7 +234,8 @@ class History:
 
         Everybody who follows it is told (HistoryErased); reads and writes from then on raise ContextErased. Returns
         when no byte of it is left in the store's files, and raises StoreBusy if somebody reads for so long that its
-        log cannot be emptied: call it again. What was backed up or exported is not reached.
+        log cannot be emptied: call it again. What was backed up or exported is not reached, nor what `chatstore check
+        --repair` left beside the store.
         """
         self._store._open().erase(self._context)
 

@@ -51,6 +51,7 @@ BENEATH_THE_FACES = {
     ("cli.doctor", "databases"): "finds the file that a URL means",
     ("cli.doctor", "databases.diagnosis"): "prints what was found",
     ("cli.doctor", "wakers.measuring"): "measures the wake-ups",
+    ("cli.erase", "databases.repairing"): "names what repairs left beside the store",
     ("cli.info", "databases.sqlite_file"): "prints the format of the file",
     ("cli.sink", "databases.placing"): "puts a file where none is lost to it",
     ("cli.show", "requests"): "the type of the filters",

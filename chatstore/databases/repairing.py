@@ -7,6 +7,7 @@ has them.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -82,6 +83,12 @@ def repair_store(location: Location, progress: Progress | None = None) -> Repair
         return _repair_open(database, progress)
     finally:
         database.close()
+
+
+def left_by_repairs(path: Path) -> list[Path]:
+    """What repairs of a store have put beside it: the store as it was, and rows that were damaged."""
+    made = (f"{glob.escape(path.name)}.{what}" for what in ("before-repair-*", "damaged-*.jsonl"))
+    return sorted(file for pattern in made for file in path.parent.glob(pattern))
 
 
 def _repair_open(database: SqliteDatabase, progress: Progress | None = None) -> RepairReport:
