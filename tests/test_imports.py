@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "chatstore"
 LAYERS = (
     ("errors",),
     ("limits", "redaction"),
+    ("known_secrets",),
     ("cursor", "checks", "ids", "forking", "processes"),
     ("model",),
     ("changes", "kinds", "prompts"),
@@ -39,7 +40,7 @@ FACES = {"formats", "demo", "testing", "cli", "__main__"}
 PUBLIC_MODULES = {
     *("errors", "model", "changes", "kinds", "cursor"),
     *("history", "async_history", "store", "async_store", "live.subscription", "live.store_subscription"),
-    *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction"),
+    *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction", "known_secrets"),
     "migrate",
 }
 """They define what the public package gives; `migrate` is public by itself, as the package does not load Alembic."""
