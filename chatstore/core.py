@@ -65,6 +65,8 @@ class Options:
         """Raises InvalidInput where one of them is none."""
         checks.seconds(self.busy_timeout, "busy_timeout")
         checks.seconds(self.lease, "lease")
+        if self.retain is not None and not isinstance(self.retain, Retain):
+            raise InvalidInput(f"retain= takes Retain(blocks=…, days=…), not {type(self.retain).__name__}")
         if self.durability not in DURABILITIES:
             raise InvalidInput(f"unknown durability {self.durability!r}; it is one of {', '.join(DURABILITIES)}")
 

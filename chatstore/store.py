@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection
 
-from chatstore import core, growing_requests, requests
+from chatstore import checks, core, growing_requests, requests
 from chatstore.block_writer import BlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
@@ -204,7 +204,8 @@ class ChatStore:
         of this one are refused there. The file is whole and synced to the disk when it appears at `path`, with mode
         0600; one that is there already is an InvalidInput, unless `overwrite`. `progress(done, total)` is told bytes.
         """
-        return backup.backup(files(self._open().database, "backup"), path, overwrite=overwrite, progress=progress)
+        database, told = files(self._open().database, "backup"), checks.progress(progress)
+        return backup.backup(database, path, overwrite=overwrite, progress=told)
 
     def check(self, *, progress: Progress | None = None) -> CheckReport:
         """Compares all that is stored with the log and its checksums, and says what is damaged, block by block.
@@ -212,7 +213,7 @@ class ChatStore:
         Others may go on writing: it reads in short pages. `progress(done, total)` is told blocks. Every problem found
         is in the report, and nothing is changed; `chatstore check --repair` changes it.
         """
-        return inspecting.check(files(self._open().database, "check"), progress)
+        return inspecting.check(files(self._open().database, "check"), checks.progress(progress))
 
     def close(self) -> None:
         """Ends the store's subscriptions and closes it. Idempotent."""

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "chatstore"
 LAYERS = (
     ("errors",),
     ("limits", "redaction"),
+    ("known_secrets",),
     ("cursor", "checks", "ids", "forking", "processes"),
     ("model",),
     ("changes", "kinds", "prompts"),
@@ -39,7 +40,7 @@ FACES = {"formats", "demo", "testing", "cli", "__main__"}
 PUBLIC_MODULES = {
     *("errors", "model", "changes", "kinds", "cursor"),
     *("history", "async_history", "store", "async_store", "live.subscription", "live.store_subscription"),
-    *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction"),
+    *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction", "known_secrets"),
     "migrate",
 }
 """They define what the public package gives; `migrate` is public by itself, as the package does not load Alembic."""
@@ -51,7 +52,9 @@ BENEATH_THE_FACES = {
     ("cli.doctor", "databases"): "finds the file that a URL means",
     ("cli.doctor", "databases.diagnosis"): "prints what was found",
     ("cli.doctor", "wakers.measuring"): "measures the wake-ups",
+    ("cli.erase", "databases.repairing"): "names what repairs left beside the store",
     ("cli.info", "databases.sqlite_file"): "prints the format of the file",
+    ("cli.sink", "databases.placing"): "puts a file where none is lost to it",
     ("cli.show", "requests"): "the type of the filters",
     ("cli.tail", "databases"): "finds the file that a URL means",
     ("cli.tail", "wakers.files"): "waits for a file that is not there yet",

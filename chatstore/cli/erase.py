@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,8 +11,9 @@ import typer
 from chatstore.cli.options import DEFAULT_STORE, ContextArgument, KeyOption, StoreOption, context_of
 from chatstore.cli.output import Output
 from chatstore.cli.reading import existing_history, open_to_read
-from chatstore.cli.running import fail
+from chatstore.cli.running import fail, note
 from chatstore.cli.safe import one_line
+from chatstore.databases.repairing import left_by_repairs
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -21,7 +23,8 @@ def erase_command(
 ) -> None:
     """Removes a context and everything in it, for good, from all of the store's files.
 
-    Who follows it is told, and its name is not used again. Backups and exports are not reached.
+    Who follows it is told, and its name is not used again. Backups and exports are not reached, nor what repairs left
+    beside the store: the store as it was before, and damaged rows. Such files are named, where there are any.
     """
     named = context_of(context, key)
     with open_to_read(store) as opened:
@@ -30,7 +33,10 @@ def erase_command(
         if not yes:
             _ask(history.context_id, count)
         history.erase()
+        left = left_by_repairs(Path(opened.location))
     Output().line(f"{one_line(history.context_id)} erased: {count:,} blocks")
+    for file in left:
+        note(f"{file} was left by a repair, and may hold what was erased; remove it when it is not needed any more")
 
 
 def _ask(context_id: str, count: int) -> None:

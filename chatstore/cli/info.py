@@ -7,7 +7,7 @@ import sqlite3
 from rich.text import Text
 
 import chatstore
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
 from chatstore.cli.output import Output
 from chatstore.cli.reading import all_contexts, open_to_read
 from chatstore.cli.safe import one_line
@@ -15,9 +15,9 @@ from chatstore.databases.sqlite_file import format_of
 from chatstore.store import ChatStore
 
 
-def info_command(as_json: JsonOption = False, store: StoreOption = DEFAULT_STORE) -> None:
+def info_command(path: StoreArgument = None, as_json: JsonOption = False, store: StoreOption = DEFAULT_STORE) -> None:
     """Prints what the store is, what it holds and how large it is."""
-    with open_to_read(store) as opened:
+    with open_to_read(store if path is None else path) as opened:
         facts = _facts(opened)
     output = Output()
     if as_json:

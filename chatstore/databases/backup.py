@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from chatstore.cursor import IDENTITY_BYTES
 from chatstore.databases import Location, locate_file
+from chatstore.databases.placing import check_not_of_a_store, is_there, place
 from chatstore.databases.sqlite import SqliteDatabase, run
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
 from chatstore.databases.sqlite_file import wal_of
@@ -79,18 +80,15 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
         raise InvalidInput(f"{target} is a directory; name a file in it")
     if target == source or (target.exists() and target.samefile(source)):
         raise InvalidInput(f"{target} is the store itself; name another file for the backup")
+    check_not_of_a_store(target)
     if target.exists() and not overwrite:
-        raise _is_there(target)
+        raise is_there(target)
     # SQLite would take a log that is left there for the backup's own, and apply it to the file.
     for left in (wal_of(target), target.with_name(f"{target.name}-journal")):
         if left.exists():
             raise InvalidInput(
                 f"{left} is there: {target.name} is open, or was not closed; close it, or name another file"
             )
-
-
-def _is_there(target: Path) -> InvalidInput:
-    return InvalidInput(f"{target} is there already and was left as it is; name another file, or have it overwritten")
 
 
 def _copy(database: SqliteDatabase, new: Path, progress: Progress | None) -> None:
@@ -147,10 +145,7 @@ def _contents(conn: Connection) -> tuple[int, int]:
 
 
 def _put(new: Path, path: Path, *, overwrite: bool) -> None:
-    try:
-        new.replace(path) if overwrite else path.hardlink_to(new)
-    except FileExistsError:
-        raise _is_there(path) from None
+    place(new, path, overwrite=overwrite)
     sync_directory(path.parent)
 
 

@@ -7,14 +7,16 @@ has them.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from sqlalchemy import Connection
 
@@ -29,6 +31,8 @@ from chatstore.operations.integrity.checking import CheckReport, StoreCheck
 from chatstore.operations.integrity.checking_history import UNREADABLE, HistoryCheck
 from chatstore.operations.integrity.repairing import HistoryRepair
 
+_LOSS: Final = re.compile("marked as damaged|are lost|could not be (?:proved|repaired)")
+
 
 class RepairReport(Model):
     """What a repair did. `backup` and `aside`: where the store as it was, and the rows that were damaged, are now; None
@@ -38,6 +42,11 @@ class RepairReport(Model):
     aside: str | None
     done: tuple[str, ...]
     after: CheckReport
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What of `done` could not be restored."""
+        return tuple(line for line in self.done if _LOSS.search(line))
 
 
 class _Aside:
@@ -83,6 +92,12 @@ def repair_store(location: Location, progress: Progress | None = None) -> Repair
         return report.model_copy(update={"done": (*done, *report.done)})
     finally:
         database.close()
+
+
+def left_by_repairs(path: Path) -> list[Path]:
+    """What repairs of a store have put beside it: the store as it was, and rows that were damaged."""
+    made = (f"{glob.escape(path.name)}.{what}" for what in ("before-repair-*", "damaged-*.jsonl"))
+    return sorted(file for pattern in made for file in path.parent.glob(pattern))
 
 
 def _repair_open(database: SqliteDatabase, progress: Progress | None = None) -> RepairReport:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, exists, insert, select
 
 from chatstore import ids
-from chatstore.errors import BlockNotFound, Conflict, KeyConflict
+from chatstore.errors import BlockNotFound, BlocksRemoved, Conflict, KeyConflict
 from chatstore.model import Block
 from chatstore.operations import checksums, over, reading
 from chatstore.operations.histories import History
@@ -93,7 +93,7 @@ _ADD_BLOCK_BLOBS = Prepared(insert(block_blobs))
 def append(transaction: Transaction, wanted: Append) -> list[Block]:
     """Stores the blocks of an append, or returns those that its key stored before.
 
-    Raises KeyConflict, Conflict or BlockNotFound before anything is written.
+    Raises KeyConflict, BlocksRemoved, Conflict or BlockNotFound before anything is written.
     """
     stored = check(transaction, wanted)
     if stored is not None:
@@ -128,6 +128,13 @@ def _stored_before(transaction: Transaction, history: History, wanted: Append) -
     if bytes(digest) != wanted.digest:
         raise KeyConflict(
             f"key {wanted.key!r} was used before in this history with other content; a key names one append"
+        )
+    if first < history.first_index:
+        raise BlocksRemoved(
+            f"key {wanted.key!r} stored blocks {first:,} to {first + count - 1:,} of this history, and not all of them"
+            " are retained; they are not stored again",
+            first_index=first,
+            count=count,
         )
     rows = _STORED.all(transaction.conn, history_id=history.id, first=first, end=first + count)
     return [transaction.block(row, wanted.context.context_id) for row in rows]

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 
 from chatstore import checks
 from chatstore.errors import BlockEnded, BlockNotFound, ChatStoreError
+from chatstore.limits import DEFAULT, Limits
 from chatstore.model import Block, State
 from chatstore.operations import over, proving
 from chatstore.operations.histories import History
@@ -20,6 +21,7 @@ from chatstore.schema import BLOCK_CLOSED, blocks
 TYPE_AT, RUN_AT, DATA_AT, USAGE_AT, UPDATED_AT, LEASE_AT = (
     BLOCK_COLUMNS.index(blocks.c[name]) for name in ("type", "run_id", "data", "usage", "updated_at", "lease_id")
 )
+_SIZED_AT = [BLOCK_COLUMNS.index(blocks.c[name]) for name in ("text", "data", "parts", "tags", "usage")]
 
 _PLACE = (blocks.c.history_id == bindparam("history_id"), blocks.c.index == bindparam("block_index"))
 _AT = Prepared(select(*BLOCK_COLUMNS).where(*_PLACE))
@@ -50,12 +52,17 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a block ends: its state, and what is set with it (as JSON) where it is not None."""
+    """How a block ends: its state, and what is set with it (as JSON) where it is not None.
+
+    `refuse`: a block that is larger than the limits is refused. Otherwise it ends in any case.
+    """
 
     state: State
     data: str | None = None
     usage: str | None = None
     error: str | None = None
+    limits: Limits = DEFAULT
+    refuse: bool = False
 
 
 def write_text(transaction: Transaction, context: ContextRef, index: int, offset: int, text: str) -> None:
@@ -87,6 +94,8 @@ def end_grown(
     ended[TEXT_AT], ended[STATE_AT], ended[UPDATED_AT], ended[LEASE_AT] = text, ending.state, transaction.now, None
     ended[DATA_AT] = _data(row, text, ending)
     ended[USAGE_AT] = row[USAGE_AT] if ending.usage is None else ending.usage
+    if ending.refuse:
+        checks.size([ended[place] for place in _SIZED_AT], "a block", ending.limits.block_bytes)
     _END.run(
         transaction.conn,
         history=history.id,
@@ -133,7 +142,7 @@ def _data(row: Row, text: str, ending: Ending) -> str | None:
     found = data or {}
     if row[TYPE_AT] == "function_call":
         known = json.loads(row[DATA_AT] or "{}")
-        found = {**known, **found, "arguments": checks.parsed_json(text)}
+        found = {**known, **found, "arguments": checks.parsed_json(text, ending.limits.depth)}
     if ending.error is not None:
         found = {**found, "error": json.loads(ending.error)}
     return checks.joined_json(found) if found else None

@@ -208,8 +208,9 @@ def _rarest_first(conn: Connection, keys: list[tuple[str, str]]) -> list[tuple[s
 @lru_cache(maxsize=64)
 def _contexts(keys: int, tag_count: int) -> Prepared:
     found = histories.c
+    kept = found.count - found.first_index
     statement = select(
-        found.context_id, found.context_keys, found.tags, found.count, found.head, found.created_at, found.updated_at
+        found.context_id, found.context_keys, found.tags, kept, found.head, found.created_at, found.updated_at
     )
     order = found.id  # or the column of an index that has the wanted ones in this order already
     for number in reversed(range(tag_count)):

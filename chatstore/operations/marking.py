@@ -17,6 +17,7 @@ from chatstore.schema import BLOCK_UPDATED, HISTORY_TAG, blocks
 from chatstore.schema import tags as tags_table
 
 TAGS_AT, USAGE_AT, UPDATED_AT = (list(blocks.c).index(blocks.c[name]) for name in ("tags", "usage", "updated_at"))
+_SIZED_AT = [list(blocks.c).index(blocks.c[name]) for name in ("text", "data", "parts", "tags", "usage")]
 
 _UPDATE = Prepared(
     update(blocks)
@@ -39,15 +40,17 @@ def tag_block(
 ) -> Block:
     """Puts tags (as JSON) on a block; a tag of the same kind and name takes the new value."""
     history, row, last = _find(transaction, context, block_id)
-    merged = _merged(row[TAGS_AT], added, limits)
+    marked = _with(row, TAGS_AT, _merged(row[TAGS_AT], added, limits), limits)
     _index_tags(transaction, history, row[1], added)
-    return _update(transaction, context, history, _with(row, TAGS_AT, merged), last)
+    return _update(transaction, context, history, marked, last)
 
 
-def set_usage(transaction: Transaction, context: ContextRef, block_id: str, usage: str) -> Block:
+def set_usage(
+    transaction: Transaction, context: ContextRef, block_id: str, usage: str, limits: Limits = DEFAULT
+) -> Block:
     """Sets the usage (as JSON) of a block."""
     history, row, last = _find(transaction, context, block_id)
-    return _update(transaction, context, history, _with(row, USAGE_AT, usage), last)
+    return _update(transaction, context, history, _with(row, USAGE_AT, usage, limits), last)
 
 
 def tag_context(transaction: Transaction, context: ContextRef, added: str, limits: Limits = DEFAULT) -> None:
@@ -56,6 +59,7 @@ def tag_context(transaction: Transaction, context: ContextRef, added: str, limit
     if known is not None:
         histories.check_sound(known)
     merged = _merged(None if known is None else known.tags, added, limits)
+    checks.size([merged], "tags", limits.block_bytes)
     history = transaction.open_history(context)
     history.tags = merged
     _index_tags(transaction, history, HISTORY_TAG, added)
@@ -86,12 +90,14 @@ def _index_tags(transaction: Transaction, history: History, at: int, added: str)
             _ADD_TAGS.many(transaction.conn, [(history.id, kind, name, at)])
 
 
-def _with(row: Row, at: int, value: object) -> Row:
-    return (*row[:at], value, *row[at + 1 :])
+def _with(row: Row, at: int, value: str, limits: Limits) -> Row:
+    marked = (*row[:at], value, *row[at + 1 :])
+    checks.size([marked[place] for place in _SIZED_AT], "a block", limits.block_bytes)
+    return marked
 
 
 def _update(transaction: Transaction, context: ContextRef, history: History, row: Row, last: Row) -> Block:
-    row = _with(row, UPDATED_AT, transaction.now)
+    row = (*row[:UPDATED_AT], transaction.now, *row[UPDATED_AT + 1 :])
     _UPDATE.run(
         transaction.conn,
         history=history.id,

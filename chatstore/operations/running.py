@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from chatstore.errors import RunNotFound, StoreDamaged
+from chatstore.limits import DEFAULT, Limits
 from chatstore.model import Run, RunState, State
 from chatstore.operations import growing, over, proving
 from chatstore.operations.histories import History
@@ -58,6 +59,7 @@ class RunEnding:
     traceback: str | None = None
     usage: str | None = None
     rests: Mapping[int, str] = field(default_factory=dict)
+    limits: Limits = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ def _held(transaction: Transaction, context: ContextRef, history: History, found
 
 def _end(transaction: Transaction, held: _Held, ending: RunEnding) -> Run:
     history, run_id = held.history, held.row[1]
-    block_ending = growing.Ending(_BLOCK_STATES.get(ending.state, ending.state))  # type: ignore[arg-type]
+    state = _BLOCK_STATES.get(ending.state, ending.state)
+    block_ending = growing.Ending(state, limits=ending.limits)  # type: ignore[arg-type]
     for block in held.open:
         rest = ending.rests.get(block.row[1], "")
         growing.end_grown(transaction, history, held.context_id, block, block_ending, rest)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,18 @@ def test_it_is_named_by_its_keys_too(store: ChatStore, run: Run) -> None:
     store.history({"user": "u1"}).append_user_message("text")
     assert run("erase", "--key", "user=u1", "--yes").exit_code == 0
     assert store.contexts() == []
+
+
+def test_what_repairs_left_beside_the_store_is_named(store: ChatStore, run: Run) -> None:
+    store.history("a").append_user_message("secret")
+    store.history("b").append_user_message("text")
+    with closing(sqlite3.connect(store.path)) as conn:
+        conn.execute("UPDATE blocks SET text = 'other'")
+        conn.commit()
+    run("check", "--repair")
+    before, damaged = sorted({*store.path.parent.glob("*.db.*")})
+    said = run("erase", "a", "--yes").stderr.splitlines()
+    assert [line.split(" was left by a repair")[0] for line in said] == [str(before), str(damaged)]
 
 
 def test_without_somebody_to_ask_nothing_is_erased(store: ChatStore, run: Run) -> None:
