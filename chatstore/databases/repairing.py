@@ -83,9 +83,9 @@ def repair_store(location: Location, progress: Progress | None = None) -> Repair
         database = open_file(location, "repair", busy_timeout=30)
     except StoreDamaged:  # without its identity it cannot be opened
         with Inspector(locate_file(location, "repair")) as inspector, inspector.transaction() as conn:
-            if not repairing_store.find_identity(conn):
+            if (row := repairing_store.find_identity(conn)) is None:
                 raise
-        done.append("the store: its identity was put back as it was")
+        done.append(f"the store: its identity was put back as it was; found was {row[0]!a}: {row[1]!a}")
         database = open_file(location, "repair", busy_timeout=30)
     try:
         report = _repair_open(database, progress)

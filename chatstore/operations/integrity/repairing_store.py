@@ -107,15 +107,15 @@ def repair(conn: Connection, aside: Aside, said: Said) -> None:
             _say(conn, rows, row, again, new, said)
 
 
-def find_identity(conn: Connection) -> bool:
-    """Puts back the store's identity, without which it cannot be opened, if one turned bit explains that it is gone."""
+def find_identity(conn: Connection) -> Row | None:
+    """Puts back the identity, without which a store is not opened, if one turned bit explains it; the row as found."""
     for row in _INFO.all(conn):
         again = restored(row, (0, 1), lambda tried: tried[0] == "identity" and checking_store.is_info_sound(tried))
         if again is not None:
             _INFO.remove(conn, row, lambda *_: None)
             _INFO.add(conn, again)
-            return True
-    return False
+            return row
+    return None
 
 
 def _fits(rows: _Rows, is_sound: Callable[[Row], bool], taken: set[Row], tried: Row) -> bool:
