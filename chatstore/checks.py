@@ -99,12 +99,12 @@ def json_text(value: object, what: str, depth: int = DEFAULT.depth) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def size(texts: Iterable[str | None], what: str, most: int) -> None:
+def size(texts: Iterable[str | None], what: str, most: int, hint: str = "") -> None:
     """Refuses texts that are more than so many bytes together."""
     given = [text for text in texts if text]
     # One character is at most four bytes of UTF-8: only what may be too large is measured.
     if sum(map(len, given)) * 4 > most and (bytes := sum(len(text.encode()) for text in given)) > most:
-        raise exceeded(f"{what} of {bytes:,} bytes of text and JSON", "block_bytes", most)
+        raise exceeded(f"{what} of {bytes:,} bytes of text and JSON{hint}", "block_bytes", most)
 
 
 def joined_json(parts: Mapping[str, object]) -> str:

@@ -106,8 +106,8 @@ class History:
     ) -> Block:
         """Stores a function call: `data` has name, arguments and call_id, `text` the arguments as they were given.
 
-        Arguments given as a string are the model's own JSON, kept to the letter; where it does not parse,
-        `data["arguments"]` is None.
+        Arguments given as a string are the model's own JSON, kept to the letter; where it does not parse, or is deeper
+        than the limit, `data["arguments"]` is None.
         """
         return self._append(requests.append_call(self._context, name, arguments, call_id, options))[0]
 

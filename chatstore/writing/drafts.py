@@ -203,7 +203,8 @@ def _check(one: BlockDraft, places: Mapping[int, int], limits: Limits) -> NewBlo
         tag_names=tuple({(tag.kind, tag.name): None for tag in one.tags}) if one.tags else (),
         blobs=blobs,
     )
-    checks.size((new.text, new.data, new.parts, new.tags, new.usage), "a block", limits.block_bytes)
+    texts = (new.text, new.data, new.parts, new.tags, new.usage)
+    checks.size(texts, "a block", limits.block_bytes, " (put large content into parts)")
     return new
 
 
