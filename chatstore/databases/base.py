@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import Connection, Engine
 
 from chatstore.operations.histories import History
+from chatstore.operations.transaction import Proof
 from chatstore.wakers import Waker
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Database(Protocol):
         """Holds histories by their contexts' ids until the transaction ends, and gives them as they are then; None
         where the transaction holds everything already."""
 
-    def commit(self, conn: Connection) -> None:
+    def commit(self, conn: Connection, proof: Proof | None = None) -> None:
         """Commits: from here on the writes are visible, and safe from the death of any process."""
 
     def rollback(self, conn: Connection) -> None:
@@ -103,8 +104,8 @@ class Database(Protocol):
     def is_in_place(self) -> bool:
         """Whether what was opened is still what its location names."""
 
-    def check_in_place(self) -> None:
-        """Raises StoreReplaced if it is not."""
+    def check_in_place(self, conn: Connection | None = None) -> None:
+        """Raises StoreReplaced if it is not; with a connection, by what that reads too."""
 
     def translate(self, error: Exception) -> Exception:
         """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""

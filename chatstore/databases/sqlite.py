@@ -21,12 +21,14 @@ from sqlalchemy.pool import QueuePool
 
 from chatstore.databases import checkpoints, sqlite_file
 from chatstore.databases.checkpoints import Checkpoints
+from chatstore.databases.contents import Contents, Past
 from chatstore.databases.files import StoreFiles
 from chatstore.databases.guard import INDEXED, OPEN, LockGuard
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate, translate_opening
 from chatstore.errors import StoreBusy, StoreReplaced
 from chatstore.operations import log
 from chatstore.operations.prepared import driver
+from chatstore.operations.transaction import Proof
 from chatstore.wakers import LONGEST_WAIT, Waker, choose
 
 if TYPE_CHECKING:
@@ -67,14 +69,15 @@ class SqliteDatabase:
             self._guards = [LockGuard(path, OPEN, patience=busy_timeout)]
         self.readers = _engine(path, _READ_PRAGMAS)
         self._writers = _engine(path, (*_WRITE_PRAGMAS, f"PRAGMA journal_size_limit={checkpoints.LIMIT}"))
+        self._past = Past(self.identity)
         self._synced = False
         self._version_before = 0
         try:
             with self.readers.connect() as conn, sqlite_file.reaching(path):
                 self.version(conn)  # opens the log and its index, too
-                self._files = StoreFiles(path)
                 index = LockGuard(path.with_name(f"{path.name}-shm"), INDEXED, patience=busy_timeout)
                 self._guards.append(index)
+                self._files = StoreFiles(path, Contents(path, self.identity, index).go_on)
         except BaseException as error:
             self._disconnect()
             if isinstance(error, DRIVER_ERRORS):
@@ -164,13 +167,14 @@ class SqliteDatabase:
         before, self._version_before = self._version_before, self.version(conn)
         return before == self._version_before
 
-    def commit(self, conn: Connection) -> None:
+    def commit(self, conn: Connection, proof: Proof | None = None) -> None:
         """Commits: from here on the writes are visible, and safe from the death of any process.
 
         Raises StoreReplaced when they went into a file that is not the store's any more; from then on `begin` does, so
         that they are not tried again.
         """
         run(conn, "COMMIT")
+        self._past.committed(proof)
         self._files.check_after_commit()
 
     def wants_checkpoint(self) -> bool:
@@ -214,9 +218,12 @@ class SqliteDatabase:
         """Whether the file that was opened is still the one at the path."""
         return self._files.database_in_place()
 
-    def check_in_place(self) -> None:
-        """Raises StoreReplaced if it is not, or its log is not; then it does so for good."""
+    def check_in_place(self, conn: Connection | None = None) -> None:
+        """Raises StoreReplaced if it is not, or its log is not, or they hold another store, or this one as it was once:
+        restored by SQLite's own means. Then it does so for good."""
         self._files.check()
+        if conn is not None and not self._past.goes_on(conn):
+            self._files.refuse_overwritten()
 
     def _check_reader(self, *_: object) -> None:
         self._files.check()

@@ -97,7 +97,7 @@ class GroupWriter:
             pending.apply(transaction)
         transaction.finish()
         this.sent = transaction
-        self._database.commit(self._conn)
+        self._database.commit(self._conn, transaction.proof)
 
     def _is_stored(self, transaction: Transaction) -> bool:
         """Whether a transaction was committed; one that logged nothing may be made again."""
@@ -130,7 +130,10 @@ class GroupWriter:
 
     def _remembered(self) -> Known:
         """The counters of the histories written to before, while no other process has written anything."""
-        if len(self._known) > KNOWN or not self._database.alone(self._conn):
+        if not self._database.alone(self._conn):
+            self._database.check_in_place(self._conn)
+            self._known = {}
+        elif len(self._known) > KNOWN:
             self._known = {}
         return self._known
 

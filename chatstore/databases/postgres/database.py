@@ -149,7 +149,7 @@ class PostgresDatabase:
         digest = blake2b(context_id.encode(), digest_size=8, key=self.identity.encode()).digest()
         return int.from_bytes(digest, signed=True)
 
-    def commit(self, conn: Connection) -> None:
+    def commit(self, conn: Connection, proof: object = None) -> None:
         """Sends the rest with the COMMIT, and waits until it is committed."""
         cursor = driver(conn).execute("COMMIT")
         self._leave_pipeline()
@@ -231,7 +231,7 @@ class PostgresDatabase:
         """A URL means the same for good."""
         return True
 
-    def check_in_place(self) -> None:
+    def check_in_place(self, conn: object = None) -> None:
         """Nothing can be put in its place."""
 
     def translate(self, error: Exception) -> Exception:
