@@ -262,6 +262,16 @@ async def test_a_subscriber_on_an_event_loop_is_told(path: Path, act: Callable[[
                 await anext(changes)
 
 
+@pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
+def test_no_backup_is_made_of_it(path: Path, act: Callable[[Path], object], tmp_path: Path) -> None:
+    with ChatStore(path) as store:
+        store.history("c").append_user_message("x")
+        act(path)
+        with pytest.raises(StoreReplaced):
+            store.backup(tmp_path / "made.db")
+    assert not (tmp_path / "made.db").exists()
+
+
 @pytest.mark.parametrize("act", HARMLESS.values(), ids=HARMLESS)
 def test_what_does_no_harm_loses_nothing_for_writers_and_subscribers(path: Path, act: Callable[[Path], object]) -> None:
     acknowledged = []

@@ -83,8 +83,8 @@ class Database(Protocol):
     def checkpoint(self, conn: Connection) -> None:
         """Does it. Not within a transaction."""
 
-    def scrub(self, conn: Connection) -> None:
-        """Leaves nothing of what was deleted in files of ours."""
+    def scrub(self, conn: Connection, patience: float | None = None) -> None:
+        """Leaves nothing of what was deleted in files of ours. `patience`: seconds for which others are waited for."""
 
     def give_back(self, conn: Connection) -> None:
         """Gives some room that is free back, within the transaction that is open."""

@@ -157,10 +157,10 @@ class GroupWriter:
             except Exception as error:
                 _log.warning("a checkpoint failed, and is tried again later: %s", self._database.translate(error))
 
-    def scrub(self) -> None:
+    def scrub(self, patience: float | None = None) -> None:
         """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long."""
         try:
-            self._database.scrub(self._conn)
+            self._database.scrub(self._conn, patience)
         except Exception as error:
             raise self._database.translate(error) from error
 

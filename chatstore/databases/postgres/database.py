@@ -201,7 +201,7 @@ class PostgresDatabase:
     def checkpoint(self, conn: Connection) -> None:
         """Nothing to do."""
 
-    def scrub(self, conn: Connection) -> None:
+    def scrub(self, conn: Connection, patience: float | None = None) -> None:
         """Nothing that we could: rows are gone with the next vacuum, and the server's files are not ours."""
 
     def give_back(self, conn: Connection) -> None:
