@@ -207,7 +207,8 @@ class AsyncHistory:
 
     async def erase(self) -> None:
         """As `History.erase`."""
-        await asyncio.to_thread((await self._store._open()).erase, self._context)
+        core = await self._store._open()
+        await self._store._settle(asyncio.to_thread(core.erase, self._context))
 
     async def tag(self, block: Block | str, *tags: Tag) -> Block:
         """As `History.tag`."""

@@ -41,6 +41,8 @@ COMPACT_EVERY = 5.0
 """Seconds after which the pieces of a finished block are removed, and between two looks for such."""
 PRUNE_EVERY = 5.0
 """Seconds between two steps of retention."""
+ERASE_EVERY, SHORTLY = 2.0, 0.1
+"""Seconds between two looks for what was not erased to the end, and for which the log's readers are waited for then."""
 LOOK_EVERY = 0.4
 """Seconds between two looks for dead processes."""
 _log = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ class Core:
         self.flusher = Flusher(self.committer)
         self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
         self.flusher.every(COMPACT_EVERY, self.compact)
+        self.flusher.every(ERASE_EVERY, partial(self._erase_some, SHORTLY))
         self.faces = 0
         self._owner = Owner()
         self._watch = Watch(processes.machine(), processes.is_gone)
@@ -101,6 +104,8 @@ class Core:
             self.flusher.start()
         try:
             self.read(self._end_the_dead)
+            if self.read(erasing.is_unfinished):  # whoever began it died, or could not end it
+                self.flusher.start()
         except BaseException:
             self.close()
             raise
@@ -123,9 +128,22 @@ class Core:
     def erase(self, context: ContextRef) -> None:
         """Erases a context; returns when no byte of it is left in the store's files."""
         self.committer.run(partial(erasing.erase, context=context))
-        while self.committer.run(erasing.purge):
-            pass
-        self.committer.scrub()
+        try:
+            while self._erase_some():
+                pass
+        except BaseException:
+            self.flusher.start()  # it is gone on with there
+            raise
+
+    def _erase_some(self, patience: float | None = None) -> bool:
+        """Goes on with what is being erased; whether there is more to do."""
+        if not self.read(erasing.is_unfinished):
+            return False
+        purged = self.committer.run(lambda transaction: erasing.purge(transaction.conn))
+        if purged:
+            self.committer.scrub(patience)
+            self.committer.run(lambda transaction: erasing.finish(transaction.conn, purged))
+        return True
 
     def prune(self) -> int:
         """Removes what the store is not told to retain; how many blocks."""

@@ -14,6 +14,7 @@ from chatstore.cli.reading import existing_history, open_to_read
 from chatstore.cli.running import fail, note
 from chatstore.cli.safe import one_line
 from chatstore.databases.repairing import left_by_repairs
+from chatstore.errors import ContextErased
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -28,8 +29,13 @@ def erase_command(
     """
     named = context_of(context, key)
     with open_to_read(store) as opened:
-        history = existing_history(opened, named)
-        count = history.count()
+        history = opened.history(named)
+        try:
+            count = existing_history(opened, named).count()
+        except ContextErased:
+            history.erase()  # whoever began it may not have come to its end
+            Output().line(f"{one_line(history.context_id)} was erased before; nothing of it is left")
+            return
         if not yes:
             _ask(history.context_id, count)
         history.erase()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import Connection, Engine
 
 from chatstore.operations.histories import History
+from chatstore.operations.transaction import Proof
 from chatstore.wakers import Waker
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Database(Protocol):
         """Holds histories by their contexts' ids until the transaction ends, and gives them as they are then; None
         where the transaction holds everything already."""
 
-    def commit(self, conn: Connection, contexts: Collection[str] = ()) -> None:
+    def commit(self, conn: Connection, contexts: Collection[str] = (), proof: Proof | None = None) -> None:
         """Commits: from here on the writes are visible, and safe from the death of any process. Other processes learn
         that these contexts were written to."""
 
@@ -80,8 +81,8 @@ class Database(Protocol):
     def checkpoint(self, conn: Connection) -> None:
         """Does it. Not within a transaction."""
 
-    def scrub(self, conn: Connection) -> None:
-        """Leaves nothing of what was deleted in files of ours."""
+    def scrub(self, conn: Connection, patience: float | None = None) -> None:
+        """Leaves nothing of what was deleted in files of ours. `patience`: seconds for which others are waited for."""
 
     def give_back(self, conn: Connection) -> None:
         """Gives some room that is free back, within the transaction that is open."""
@@ -101,8 +102,8 @@ class Database(Protocol):
     def is_in_place(self) -> bool:
         """Whether what was opened is still what its location names."""
 
-    def check_in_place(self) -> None:
-        """Raises StoreReplaced if it is not."""
+    def check_in_place(self, conn: Connection | None = None) -> None:
+        """Raises StoreReplaced if it is not; with a connection, by what that reads too."""
 
     def translate(self, error: Exception) -> Exception:
         """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""

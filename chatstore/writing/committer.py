@@ -99,10 +99,11 @@ class Committer:
             pending.withdrawn = True
             raise
 
-    def scrub(self) -> None:
-        """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long."""
+    def scrub(self, patience: float | None = None) -> None:
+        """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long: longer
+        than so many seconds, or than the busy timeout."""
         with self._lead:
-            self._writer.scrub()
+            self._writer.scrub(patience)
 
     def close(self) -> None:
         """Commits what waits, then takes no more."""

@@ -97,7 +97,7 @@ class GroupWriter:
             pending.apply(transaction)
         transaction.finish()
         this.sent = transaction
-        self._database.commit(self._conn, transaction.announced)
+        self._database.commit(self._conn, transaction.announced, transaction.proof)
 
     def _is_stored(self, transaction: Transaction) -> bool:
         """Whether a transaction was committed; one that logged nothing may be made again."""
@@ -129,7 +129,10 @@ class GroupWriter:
 
     def _remembered(self) -> Known:
         """The counters of the histories written to before, while no other process has written anything."""
-        if len(self._known) > KNOWN or not self._database.alone(self._conn):
+        if not self._database.alone(self._conn):
+            self._database.check_in_place(self._conn)
+            self._known = {}
+        elif len(self._known) > KNOWN:
             self._known = {}
         return self._known
 
@@ -153,10 +156,10 @@ class GroupWriter:
             except Exception as error:
                 _log.warning("a checkpoint failed, and is tried again later: %s", self._database.translate(error))
 
-    def scrub(self) -> None:
+    def scrub(self, patience: float | None = None) -> None:
         """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long."""
         try:
-            self._database.scrub(self._conn)
+            self._database.scrub(self._conn, patience)
         except Exception as error:
             raise self._database.translate(error) from error
 

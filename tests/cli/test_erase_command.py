@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from data_support import report
 from typer.testing import Result
 
 from chatstore import ChatStore, ContextErased
+from chatstore.operations import erasing
 
 Run = Callable[..., Result]
 
@@ -58,9 +61,21 @@ def test_what_is_not_there_is_said(store: ChatStore, run: Run) -> None:
     assert "nobody" in refused.output
 
 
+def test_what_another_began_to_erase_is_erased_to_the_end(store: ChatStore, run: Run, path: Path) -> None:
+    history = store.history("a")
+    history.append_user_message("a secret")
+    store._open().committer.run(partial(erasing.erase, context=history._context))
+    erased = run("erase", "a", "--yes")
+    assert (erased.exit_code, erased.stdout) == (0, "a was erased before; nothing of it is left\n")
+    assert store.check().problems == ()
+
+
 @pytest.mark.slow
-def test_no_byte_of_500_secrets_is_left_in_any_file(path: Path) -> None:
-    secrets = [f"secret-{number:04d}-{'x' * (number % 60)}" for number in range(500)]
+@pytest.mark.parametrize("seed", range(3))
+def test_no_byte_of_500_secrets_is_left_in_any_file(path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    secrets = [f"secret-{number:04d}-{'x' * chance.randrange(60)}" for number in range(500)]
+    left: list[str] = []
     with ChatStore(path) as store:
         for place, secret in enumerate(secrets):
             kept, erased = store.history(f"kept {place % 7}"), store.history({"user": f"{secret}-user"})
@@ -69,8 +84,11 @@ def test_no_byte_of_500_secrets_is_left_in_any_file(path: Path) -> None:
             with erased.run(), erased.open_message() as block:
                 block.write(f"{secret}-piece ")
                 block.flush()
-                block.write(f"{secret}-more")
-        for secret in secrets:
+                block.write(f"{secret}-more" + "x" * chance.choice([0, 0, 5_000]))
+            left.append(secret)
+            while chance.random() < 0.5 and left:  # between the others' writes, which move it about
+                store.history({"user": f"{left.pop(chance.randrange(len(left)))}-user"}).erase()
+        for secret in left:
             store.history({"user": f"{secret}-user"}).erase()
         found = [
             (file.name, secret)

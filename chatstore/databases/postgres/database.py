@@ -151,7 +151,7 @@ class PostgresDatabase:
         found = {name: History(*columns) for name, *columns in rows}
         return {name: found.get(name) or found.get(_tombstone(name)) for name in names}
 
-    def commit(self, conn: Connection, contexts: Collection[str] = ()) -> None:
+    def commit(self, conn: Connection, contexts: Collection[str] = (), proof: object = None) -> None:
         """Sends the rest with the COMMIT and, right behind it, a notice; waits until it is committed."""
         raw = driver(conn)
         cursor = raw.execute("COMMIT")
@@ -210,7 +210,7 @@ class PostgresDatabase:
     def checkpoint(self, conn: Connection) -> None:
         """Nothing to do."""
 
-    def scrub(self, conn: Connection) -> None:
+    def scrub(self, conn: Connection, patience: float | None = None) -> None:
         """Nothing that we could: rows are gone with the next vacuum, and the server's files are not ours."""
 
     def give_back(self, conn: Connection) -> None:
@@ -240,7 +240,7 @@ class PostgresDatabase:
         """A URL means the same for good."""
         return True
 
-    def check_in_place(self) -> None:
+    def check_in_place(self, conn: object = None) -> None:
         """Nothing can be put in its place."""
 
     def translate(self, error: Exception) -> Exception:
