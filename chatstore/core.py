@@ -92,23 +92,27 @@ class Core:
         self.committer = Committer(self.database, self.cursors, self.hub.announce, options.durability)
         self.flusher = Flusher(self.committer)
         self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
-        self.flusher.every(COMPACT_EVERY, self.compact)
-        self.flusher.every(ERASE_EVERY, partial(self._erase_some, SHORTLY))
         self.faces = 0
         self._owner = Owner()
         self._watch = Watch(processes.machine(), processes.is_gone)
         self._next_look = 0.0
         self._pruned_to = 0
-        if options.retain is not None:
-            self.flusher.every(PRUNE_EVERY, self._prune_some)
-            self.flusher.start()
         try:
-            self.read(self._end_the_dead)
-            if self.read(erasing.is_unfinished):  # whoever began it died, or could not end it
-                self.flusher.start()
+            self._begin_chores()
         except BaseException:
             self.close()
             raise
+
+    def _begin_chores(self) -> None:
+        """Has done from time to time what has to be, and now what others left undone."""
+        self.flusher.every(COMPACT_EVERY, self.compact)
+        self.flusher.every(ERASE_EVERY, partial(self._erase_some, SHORTLY))
+        if self.options.retain is not None:
+            self.flusher.every(PRUNE_EVERY, self._prune_some)
+            self.flusher.start()
+        self.read(self._end_the_dead)
+        if self.read(erasing.is_unfinished):  # whoever began it died, or could not end it
+            self.flusher.start()
 
     def compact(self) -> bool:
         """Removes some of the pieces of blocks that ended a while ago; whether there may be more."""

@@ -179,11 +179,11 @@ def texts(path: Path) -> list[str]:
     found = run(
         """
         import sys
-        from chatstore import ChatStore, OpenError
+        from chatstore import ChatStore, OpenError, StoreDamaged
         try:
             with ChatStore(sys.argv[1]) as store:
                 print(*(block.text for block in store.history("c").get_messages()))
-        except OpenError:
+        except (OpenError, StoreDamaged):  # a log beside what was copied over its database
             pass
         """,
         path,

@@ -24,8 +24,9 @@ def erase_command(
 ) -> None:
     """Removes a context and everything in it, for good, from all of the store's files.
 
-    Who follows it is told, and its name is not used again. Backups and exports are not reached, nor what repairs left
-    beside the store: the store as it was before, and damaged rows. Such files are named, where there are any.
+    Who follows it is told, and its name is not used again. At the end the file is built anew: about 2 s for 100 MB, in
+    which nobody else writes. Backups and exports are not reached, nor what repairs left beside the store: the store as
+    it was before, and damaged rows. Such files are named, where there are any.
     """
     named = context_of(context, key)
     with open_to_read(store) as opened:

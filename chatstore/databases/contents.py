@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -78,19 +79,24 @@ class Past:
 class Contents:
     """What the file held when it was last looked at."""
 
-    def __init__(self, path: Path, identity: str, index: LockGuard) -> None:
+    def __init__(self, path: Path, identity: str, index: LockGuard, copy_log: Callable[[], bool]) -> None:
+        """`copy_log`: copies the log into the file if nobody is in the way; whether it was done."""
         uri = f"file:{quote(os.fsencode(path))}?immutable=1"
         self._engine = create_engine(
             "sqlite+pysqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool
         )
         self._identity = identity
         self._index = index
+        self._copy_log = copy_log
         self._last: Found | None = None
 
     def go_on(self) -> bool:
-        """Whether they are what they were, or newer. In doubt they are: while the log is being copied into the file,
-        nobody can tell but by the next look."""
-        deadline = time.monotonic() + _PATIENCE
+        """Whether they are what they were, or newer. In doubt they are, until the next look.
+
+        While the log is copied the file may be read half-way, and stay so when that fails or its process dies. Then
+        the log is copied once more: if it reads as it should from then on, nothing was lost.
+        """
+        deadline, copied = time.monotonic() + _PATIENCE, False
         while True:
             still = not self._index.held_by_others(COPYING)
             try:
@@ -102,7 +108,8 @@ class Contents:
                     self._last = found
                 return True
             if time.monotonic() > deadline:
-                return not still
+                return not still or (found is None and not copied)
+            copied |= found is None and still and self._copy_log()
             time.sleep(_PAUSE)
 
     def _follows(self, found: Found | None) -> bool:

@@ -77,7 +77,7 @@ class SqliteDatabase:
                 self.version(conn)  # opens the log and its index, too
                 index = LockGuard(path.with_name(f"{path.name}-shm"), INDEXED, patience=busy_timeout)
                 self._guards.append(index)
-                self._files = StoreFiles(path, Contents(path, self.identity, index).go_on)
+                self._files = StoreFiles(path, Contents(path, self.identity, index, self._copy_log).go_on)
         except BaseException as error:
             self._disconnect()
             if isinstance(error, DRIVER_ERRORS):
@@ -202,6 +202,9 @@ class SqliteDatabase:
                 f"somebody has read from {self.path} for {patience:g} s, and its log cannot be emptied: what was erased"
                 " is deleted, but bytes of it are left there; they are removed as soon as it can be"
             )
+
+    def _copy_log(self) -> bool:
+        return self._checkpoints.again()
 
     def rollback(self, conn: Connection) -> None:
         """Ends the transaction, if one is open."""
