@@ -32,6 +32,8 @@ class Database(Protocol):
     """Whether a forked child may open again what its parent has open."""
     looks_every: float
     """Seconds between two looks for what others committed, whatever the wake-ups do."""
+    watches_every: float
+    """Seconds between two looks for dead processes."""
 
     @property
     def path(self) -> Path | None:

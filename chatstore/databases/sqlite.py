@@ -56,6 +56,7 @@ class SqliteDatabase:
     commits_wait = False
     survives_fork = False  # the child would take the locks of the parent for its own
     looks_every = LONGEST_WAIT
+    watches_every = 0.4
 
     def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
         self.path = path

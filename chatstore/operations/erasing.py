@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Table, bindparam, delete, exists, select, tuple_, update
+from sqlalchemy import Table, bindparam, delete, select, tuple_, update
 
 from chatstore.cursor import tombstone
+from chatstore.operations import dropping
 from chatstore.operations.prepared import Prepared
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.schema import (
     HISTORY_ERASED,
     append_keys,
     being_erased,
-    blobs,
     block_blobs,
     blocks,
     changes,
@@ -58,9 +58,6 @@ _FORGET_BLOB = Prepared(
         block_blobs.c.history_id == bindparam("history"), block_blobs.c.digest == bindparam("blob")
     )
 )
-_DROP_BLOB = Prepared(
-    delete(blobs).where(blobs.c.digest == bindparam("blob"), ~exists().where(block_blobs.c.digest == bindparam("blob")))
-)
 
 
 def _some_of(table: Table, *key: str) -> Prepared:
@@ -100,9 +97,9 @@ def purge(transaction: Transaction) -> bool:
     if row is None:
         return False
     history = row[0]
-    for (digest,) in (held := _ITS_BLOBS.all(transaction.conn, history=history)):
+    for (digest,) in (held := sorted(_ITS_BLOBS.all(transaction.conn, history=history))):
         _FORGET_BLOB.run(transaction.conn, history=history, blob=digest)
-        _DROP_BLOB.run(transaction.conn, blob=digest)
+        dropping.drop_blob(transaction.conn, digest)
     if not held and not any(step.changed(transaction.conn, history=history) for step in _STEPS):
         _DONE.run(transaction.conn, history=history)
     return True

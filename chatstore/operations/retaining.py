@@ -10,12 +10,12 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
+from chatstore.operations import dropping
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared
 from chatstore.operations.transaction import Transaction
 from chatstore.schema import (
     append_keys,
-    blobs,
     block_blobs,
     blocks,
     changes,
@@ -102,15 +102,13 @@ _REMOVE_RUNS = Prepared(
         ~exists().where(blocks.c.history_id == runs.c.history_id, blocks.c.run_id == runs.c.id),
     )
 )
-_DROP_BLOB = Prepared(
-    delete(blobs).where(blobs.c.digest == bindparam("blob"), ~exists().where(block_blobs.c.digest == bindparam("blob")))
-)
 _MOVE = Prepared(
     update(histories)
     .where(histories.c.id == bindparam("history"))
     .values(first=bindparam("until"), first_index=bindparam("end"))
 )
 _PRUNED = Prepared(select(store_info.c.value).where(store_info.c.name == PRUNED))
+_HELD_PRUNED = Prepared(select(store_info.c.value).where(store_info.c.name == PRUNED).with_for_update())
 _ADD_PRUNED = Prepared(insert(store_info))
 _SET_PRUNED = Prepared(update(store_info).where(store_info.c.name == PRUNED).values(value=bindparam("place")))
 
@@ -119,9 +117,12 @@ def step(transaction: Transaction, policy: Policy, after: int) -> Progress:
     """Removes what a policy does not keep of some histories behind the one with the id `after`."""
     transaction.flush()
     removed = 0
-    for id, context_id in (rows := _NEXT.all(transaction.conn, after=after)):
-        history = transaction.history(context_id)
-        assert history is not None
+    rows = _NEXT.all(transaction.conn, after=after)
+    transaction.hold(context_id for _, context_id in rows)
+    for id, context_id in rows:
+        history = transaction.history_or_tombstone(context_id)
+        if history is None or history.erased:  # meanwhile, by another process
+            continue
         if count := _prune(transaction, history, policy):
             removed += count
             if removed >= BLOCKS:
@@ -144,8 +145,8 @@ def _prune(transaction: Transaction, history: History, policy: Policy) -> int:
         remove.run(conn, history=history.id, end=end)
     _REMOVE_CHANGES.run(conn, history=history.id, until=until)
     _REMOVE_RUNS.run(conn, history=history.id, until=until)
-    for (digest,) in digests:
-        _DROP_BLOB.run(conn, blob=digest)
+    for (digest,) in sorted(digests):
+        dropping.drop_blob(conn, digest)
     _MOVE.run(conn, history=history.id, until=until, end=end)
     _note(transaction, 0 if place is None or place[0] is None else place[0])
     removed = end - history.first_index
@@ -172,10 +173,11 @@ def _until(transaction: Transaction, history: History, end: int) -> int:
 
 
 def _note(transaction: Transaction, place: int) -> None:
-    before = pruned(transaction.conn)
-    if before is None:
-        _ADD_PRUNED.many(transaction.conn, [(PRUNED, str(place))])
-    elif place > before:
+    """Held while it is compared: another process may be at other histories, and the place must not go back."""
+    if pruned(transaction.conn) is None:
+        _ADD_PRUNED.many(transaction.conn, [(PRUNED, "0")])
+    held = _HELD_PRUNED.first(transaction.conn)
+    if held is not None and place > int(held[0]):
         _SET_PRUNED.run(transaction.conn, place=str(place))
 
 

@@ -154,6 +154,8 @@ _OPEN_OF = Prepared(
 def interrupt(transaction: Transaction, lease_id: int) -> int:
     """Ends, as interrupted, every run and block that a lease holds open; how many there were."""
     held = _RUNNING_OF.all(transaction.conn, lease_id=lease_id)
+    alone = _OPEN_OF.all(transaction.conn, lease_id=lease_id)
+    transaction.hold(context_id for context_id, *_ in (*held, *alone))
     for context_id, run_id in held:
         end_run(transaction, ContextRef(context_id), run_id, RunEnding("interrupted"))
     alone = _OPEN_OF.all(transaction.conn, lease_id=lease_id)

@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from chatstore import ids
 from chatstore.cursor import IDENTITY_BYTES
+from chatstore.databases.postgres.connecting import settings
 from chatstore.databases.postgres.errors import DRIVER_ERRORS, translate_opening
 from chatstore.databases.postgres.opening import FORMAT, check_format
 from chatstore.databases.postgres.url import PostgresUrl
@@ -40,7 +41,7 @@ def upgrade_server(url: PostgresUrl, run: Callable[[Connection, int], None]) -> 
 @contextmanager
 def _transaction(url: PostgresUrl) -> Iterator[Connection]:
     """One that only one process at a time has for a schema, and that makes its tables there."""
-    engine = create_engine(url.engine_url(), poolclass=NullPool, connect_args={"connect_timeout": 10})
+    engine = create_engine(url.engine_url(), poolclass=NullPool, connect_args=settings(url))
     lock = int.from_bytes(blake2b(url.schema.encode(), digest_size=8, key=b"chatstore migrate").digest(), signed=True)
     try:
         with engine.begin() as conn:
