@@ -14,7 +14,7 @@ from chatstore import ids
 from chatstore.cursor import IDENTITY_BYTES
 from chatstore.databases.postgres.connecting import settings
 from chatstore.databases.postgres.errors import DRIVER_ERRORS, translate_opening
-from chatstore.databases.postgres.opening import FORMAT, check_format
+from chatstore.databases.postgres.opening import FORMAT, check_encoding, check_format
 from chatstore.databases.postgres.url import PostgresUrl
 from chatstore.schema import SCHEMA_VERSION
 
@@ -45,6 +45,7 @@ def _transaction(url: PostgresUrl) -> Iterator[Connection]:
     lock = int.from_bytes(blake2b(url.schema.encode(), digest_size=8, key=b"chatstore migrate").digest(), signed=True)
     try:
         with engine.begin() as conn:
+            check_encoding(conn, url)
             conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (lock,))
             conn.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {url.schema}")
             conn.exec_driver_sql(f"SET LOCAL search_path = {url.schema}")
