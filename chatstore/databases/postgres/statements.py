@@ -29,7 +29,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from chatstore.operations.log import horizon
 from chatstore.operations.prepared import Form, Row, driver
-from chatstore.schema import blobs, changes
+from chatstore.schema import blobs, changes, store_info
 
 PLACE_BITS: Final = 20
 """An entry's place in the store's log is its transaction's number, and so many bits for its place therein."""
@@ -107,6 +107,8 @@ def _insert_all(table: Table, names: list[str], given: TableValuedAlias) -> Inse
         statement = statement.on_conflict_do_update(
             index_elements=[blobs.c.digest], set_={"digest": statement.excluded.digest}
         )
+    if table is store_info:  # another process may note the same for the first time
+        statement = statement.on_conflict_do_nothing()
     return statement
 
 
