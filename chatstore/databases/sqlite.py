@@ -54,6 +54,7 @@ class SqliteDatabase:
     """One open SQLite store; see Database."""
 
     commits_wait = False
+    survived_by_writers = False
     survives_fork = False  # the child would take the locks of the parent for its own
     looks_every = LONGEST_WAIT
     watches_every = 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from queue import Empty
 import psycopg
 import pytest
 from children import running
+from figures import report
 from postgres_server import beside
 from test_storm import CONTEXTS, storm, told_until
 from watching import Watcher
@@ -80,6 +82,19 @@ def test_an_idle_transaction_of_somebody_else_delays_the_feed_and_only_the_feed(
             assert read(store) == []
             assert everything.nothing(1.0)
         assert everything.text(SOON) == "meanwhile"
+
+
+def test_the_feed_goes_on_soon_after_the_transaction_that_it_waited_for(url: str) -> None:
+    with ChatStore(url) as store, ChatStore(beside(url)) as other, Watcher(store) as everything:
+        delays = []
+        for number in range(5):
+            with idle_in_transaction(url):
+                other.history("c").append_user_message(f"message {number}")
+                assert everything.nothing(0.15)
+            begun = time.monotonic()
+            delays.append(everything.next()[1] - begun)
+        report("feed behind others", longest=max(delays))
+        assert max(delays) < 0.4
 
 
 def test_contexts_are_in_the_order_of_the_store_as_four_processes_write(url: str) -> None:

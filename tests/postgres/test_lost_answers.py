@@ -6,10 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 
+import postgres_server
 import pytest
+from postgres_server import beside
 from proxy import Proxy, proxied
+from watching import Watcher
 
-from chatstore import AsyncChatStore, ChatStore
+from chatstore import AsyncChatStore, BlockClosed, ChatStore, TextAppended
 
 RECOVERED = 20
 """Seconds after which a connection that has gone silent was given up: see `connecting.SETTINGS`."""
@@ -99,3 +102,26 @@ def test_readers_and_subscribers_recover_from_a_network_that_says_nothing(url: s
         follower.join(RECOVERED)
         assert seen == ["first", "second", "third"]
         assert time.monotonic() - begun < RECOVERED
+
+
+@pytest.mark.slow
+def test_a_server_that_crashes_takes_nothing_from_the_middle_of_a_text_that_grows(url: str) -> None:
+    pieces = [f"token {number} " for number in range(300)]
+    with ChatStore(url) as store, ChatStore(beside(url)) as other:
+        writer = store.history("c").open_block("message", role="assistant")
+        with Watcher(other.history("c")) as watcher:
+            crashing = threading.Timer(0.5, postgres_server.restart, ["immediate"])
+            crashing.start()
+            for piece in pieces:
+                writer.write(piece)
+                time.sleep(0.005)  # at the pace of a model
+            crashing.join()
+            assert writer.close().text == "".join(pieces)
+            text, change = "", None
+            while not isinstance(change, BlockClosed):
+                change, _ = watcher.next(RECOVERED)
+                if isinstance(change, TextAppended):
+                    assert change.offset == len(text)
+                    text += change.text
+        assert change.block.text == "".join(pieces)
+        assert change.block.text.startswith(text)

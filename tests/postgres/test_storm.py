@@ -54,6 +54,7 @@ def told_until(child: Child, last: str) -> list[Any]:
     [
         (2, 60, 3, 8, 6, None),
         pytest.param(8, 1_000, 20, 20, 50, "fast", marks=[pytest.mark.slow, pytest.mark.timeout(500)]),
+        pytest.param(4, 200, 60, 8, 10, "immediate", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
     ],
 )
 def test_what_was_acknowledged_is_there_once_and_every_subscriber_sees_it_once_in_order(

@@ -10,8 +10,8 @@ import pytest
 
 from chatstore import BlockDraft, ChatStore, ChatStoreError, Tag
 
-ODD = ["\0", "\x1a", "\x1a0", "a\0b\x1a1\x1a\x1a0\0", "%s %(name)s %%", "'); DROP TABLE blocks; --", '"', "\\", "\\000", "_%",
-       "$1", ":name", "{}", "🙂\u2028\ufeff", "ÄÖ", "E'\\n'"]  # fmt: skip
+ODD = ["\0", "\x1a", "\x1a0", "a\0b\x1a1\x1a\x1a0\0", "%s %(name)s %%", "'); DROP TABLE blocks; --", '"', "\\",
+       "\\000", "_%", "$1", ":name", "{}", "🙂\u2028\ufeff", "ÄÖ", "E'\\n'"]  # fmt: skip
 DATA: list[Any] = [
     {"b": 1, "a": {"z": [], "y": None}},
     {"zero": -0.0, "large": 2**53 + 1, "exact": 0.1, "small": 5e-324, "whole": 1.0},

@@ -63,6 +63,7 @@ class PostgresDatabase:
 
     path = None
     commits_wait = True
+    survived_by_writers = True
     survives_fork = True
     looks_every = _LOOKS_EVERY
     watches_every = _WATCHES_EVERY
