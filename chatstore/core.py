@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -43,8 +43,6 @@ PRUNE_EVERY = 5.0
 """Seconds between two steps of retention."""
 ERASE_EVERY, SHORTLY = 2.0, 0.1
 """Seconds between two looks for what was not erased to the end, and for which the log's readers are waited for then."""
-LOOK_EVERY = 0.4
-"""Seconds between two looks for dead processes."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -61,7 +59,7 @@ class Options:
     retain: Retain | None = None
     redact: Redact | None = None
     limits: Limits = DEFAULT
-    listen_url: str | None = None
+    listen_url: str | None = field(default=None, repr=False)
 
     def check(self) -> None:
         """Raises InvalidInput where one of them is none."""
@@ -175,11 +173,11 @@ class Core:
         """Ends what dead processes left open; looked at while anyone follows, and when the store is opened."""
         if (now := time.monotonic()) < self._next_look:
             return
-        self._next_look = now + LOOK_EVERY
+        self._next_look = now + self.database.watches_every
         held = [lease for lease in leases.all_leases(conn) if lease.id != self.lease.id]
         for lease in self._watch.expired(held, now):
             try:
-                ended = self.committer.run(partial(leases.take_away, lease_id=lease.id))
+                ended = self.committer.run(partial(leases.take_away, lease_id=lease.id, beats=lease.beats))
             except ChatStoreError as error:
                 _log.warning("what process %d left open stays so for now: %s", lease.pid, error)
             else:
@@ -244,10 +242,8 @@ def acquire(location: Location | Place, options: Options) -> Core:
 def _check_same(opened: Options, asked: Options, path: str) -> None:
     for name in ("wake", "busy_timeout", "lease", "durability", "retain", "redact", "limits", "listen_url"):
         if (given := getattr(asked, name)) != (held := getattr(opened, name)):
-            raise InvalidInput(
-                f"{path} is open in this process with {name}={held!r}, and now asked for with {given!r};"
-                " close the other store, or share it"
-            )
+            how = f"another {name}=" if name == "listen_url" else f"{name}={held!r}, and now asked for with {given!r}"
+            raise InvalidInput(f"{path} is open in this process with {how}; close the other store, or share it")
 
 
 def release(core: Core) -> None:

@@ -52,7 +52,8 @@ class ChatStore:
     database itself, to listen at where `location` is that of a pooler.
     `durability`: what a power cut can take. "token" syncs no commit, so the last moments of anything; "message" syncs
     all but the text of blocks still open, so nothing that was finished; "full" syncs that too. The death of a process
-    takes nothing that was acknowledged, whichever it is.
+    takes nothing that was acknowledged, whichever it is. On a server "message" syncs that text too, for a process may
+    outlive its server; with "token" the crash of a server may take some from the middle of what it writes.
 
     `retain`: what is kept of each history. What is older is removed little by little, beside the writes of this
     process, or at once by `prune()`; cursors from before raise CursorExpired.

@@ -29,10 +29,14 @@ class Database(Protocol):
     readers: Engine
     commits_wait: bool
     """Whether every commit waits for something, so that none may be made on an event loop."""
+    survived_by_writers: bool
+    """Whether what was not synced may be lost while the processes that wrote it live on."""
     survives_fork: bool
     """Whether a forked child may open again what its parent has open."""
     looks_every: float
     """Seconds between two looks for what others committed, whatever the wake-ups do."""
+    watches_every: float
+    """Seconds between two looks for dead processes."""
 
     @property
     def path(self) -> Path | None:

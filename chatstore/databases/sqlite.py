@@ -56,8 +56,10 @@ class SqliteDatabase:
     """One open SQLite store; see Database."""
 
     commits_wait = False
+    survived_by_writers = False
     survives_fork = False  # the child would take the locks of the parent for its own
     looks_every = LONGEST_WAIT
+    watches_every = 0.4
 
     def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
         self.path = path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, insert, select
+from sqlalchemy import bindparam, insert, select
 
 from chatstore import ids
 from chatstore.errors import BlockNotFound, BlocksRemoved, Conflict, KeyConflict
@@ -85,7 +85,10 @@ _STORED = Prepared(
     .order_by(blocks.c.index)
 )
 _ADD_TAGS = Prepared(insert(tags))
-_HAS_BLOB = Prepared(select(exists().where(blobs.c.digest == bindparam("digest"))))
+# Held, where rows can be: others may remove the last reference to the same bytes now (see `dropping`).
+_HAS_BLOB = Prepared(
+    select(blobs.c.digest).where(blobs.c.digest == bindparam("digest")).with_for_update(read=True, key_share=True)
+)
 _ADD_BLOB = Prepared(insert(blobs))
 _ADD_BLOCK_BLOBS = Prepared(insert(block_blobs))
 
@@ -221,12 +224,8 @@ def _store_beside(transaction: Transaction, history: History, new: NewBlock) -> 
     if not new.blobs:
         return
     for digest, content in new.blobs:
-        if not _flag(_HAS_BLOB.first(transaction.conn, digest=digest)):
+        if _HAS_BLOB.first(transaction.conn, digest=digest) is None:
             _ADD_BLOB.many(transaction.conn, [(digest, content)])
     _ADD_BLOCK_BLOBS.many(
         transaction.conn, [(history.id, index, digest) for digest in dict.fromkeys(d for d, _ in new.blobs)]
     )
-
-
-def _flag(row: Row | None) -> bool:
-    return row is not None and bool(row[0])

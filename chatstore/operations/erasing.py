@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, exists, func, literal, select, tuple_, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, literal, select, tuple_, update
 
 from chatstore.cursor import tombstone
+from chatstore.operations import dropping
 from chatstore.operations import histories as rows
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.transaction import ContextRef, Transaction
@@ -70,9 +71,6 @@ _FORGET_BLOB = Prepared(
     delete(block_blobs).where(
         block_blobs.c.history_id == bindparam("history"), block_blobs.c.digest == bindparam("blob")
     )
-)
-_DROP_BLOB = Prepared(
-    delete(blobs).where(blobs.c.digest == bindparam("blob"), ~exists().where(block_blobs.c.digest == bindparam("blob")))
 )
 
 
@@ -153,10 +151,10 @@ def finish(conn: Connection, histories: list[int]) -> None:
 def _purge(conn: Connection, history: int) -> int:
     """Deletes some rows of a history; how many, or STEP where they were large."""
     removed = sum(step.changed(conn, history=history) for step in _SMALL)
-    held = _ITS_BLOBS.all(conn, history=history)
+    held = sorted(_ITS_BLOBS.all(conn, history=history))
     for digest, _ in (some := _up_to(held, STEP_SIZE)):
         _FORGET_BLOB.run(conn, history=history, blob=digest)
-        _DROP_BLOB.run(conn, blob=digest)
+        dropping.drop_blob(conn, digest)
     removed += len(some) if len(some) == len(held) else STEP
     for following, remove in _LARGE:
         if removed >= STEP:

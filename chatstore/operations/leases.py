@@ -46,6 +46,7 @@ _RENEW = Prepared(
     .where(leases.c.id == bindparam("lease"))
     .values(beats=leases.c.beats + 1, checksum=leases.c.checksum + 1)
 )
+_HOLD = Prepared(select(leases.c.beats).where(leases.c.id == bindparam("lease")).with_for_update())
 _DROP = Prepared(delete(leases).where(leases.c.id == bindparam("lease")))
 _HOLDS = Prepared(
     select(
@@ -83,8 +84,15 @@ def drop(transaction: Transaction, lease_id: int) -> bool:
     return True
 
 
-def take_away(transaction: Transaction, lease_id: int) -> int:
-    """Ends what a dead process left open, and its lease, unless something stays open; how much ended."""
+def take_away(transaction: Transaction, lease_id: int, beats: int | None = None) -> int:
+    """Ends what a dead process left open, and its lease, unless something stays open; how much ended.
+
+    `beats`: as often it was renewed when it was taken for dead. If it was since, it lives. The lease is held before
+    anything is looked for: its holder may be alive yet, and open something under it now.
+    """
+    held = _HOLD.first(transaction.conn, lease=lease_id)
+    if held is None or (beats is not None and held[0] != beats):
+        return 0
     ended, damaged = running.interrupt(transaction, lease_id)
     if not damaged:
         _DROP.run(transaction.conn, lease=lease_id)

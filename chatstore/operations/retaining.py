@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from chatstore.errors import StoreDamaged
-from chatstore.operations import checksums
+from chatstore.operations import checksums, dropping
 from chatstore.operations import histories as rows_of
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared
@@ -31,7 +31,6 @@ from chatstore.operations.transaction import Transaction
 from chatstore.schema import (
     RUN_STARTED,
     TEXT_APPENDED,
-    blobs,
     block_blobs,
     blocks,
     changes,
@@ -122,9 +121,6 @@ _REMOVE_RUNS = Prepared(
         ~exists().where(blocks.c.history_id == runs.c.history_id, blocks.c.run_id == runs.c.id),
     )
 )
-_DROP_BLOB = Prepared(
-    delete(blobs).where(blobs.c.digest == bindparam("blob"), ~exists().where(block_blobs.c.digest == bindparam("blob")))
-)
 _STAYS: Final[tuple[ColumnElement[bool], ...]] = (
     changes.c.history_id == bindparam("history"),
     *is_replacing("changes"),
@@ -161,6 +157,7 @@ _LAST_CHANGE = Prepared(
     .limit(1)
 )
 _PRUNED = Prepared(select(store_info.c.value, store_info.c.checksum).where(store_info.c.name == PRUNED))
+_HELD_PRUNED = Prepared(select(store_info.c.value).where(store_info.c.name == PRUNED).with_for_update())
 _ADD_PRUNED = Prepared(insert(store_info))
 _SET_PRUNED = Prepared(
     update(store_info)
@@ -177,9 +174,12 @@ def step(transaction: Transaction, policy: Policy, after: int) -> Progress:
     transaction.flush()
     _check_place(transaction.conn)
     removed = 0
-    for id, context_id in (rows := _NEXT.all(transaction.conn, after=after)):
-        history = transaction.history(context_id)
-        assert history is not None
+    rows = _NEXT.all(transaction.conn, after=after)
+    transaction.hold(context_id for _, context_id in rows)
+    for id, context_id in rows:
+        history = transaction.history_or_tombstone(context_id)
+        if history is None or history.erased:  # meanwhile, by another process
+            continue
         if rows_of.seal(history) != history.checksum:
             continue
         if count := _prune(transaction, history, policy):
@@ -206,8 +206,8 @@ def _prune(transaction: Transaction, history: History, policy: Policy) -> int:
     _REMOVE_RUNS.run(conn, history=history.id, until=until)
     _REMOVE_CHANGES.run(conn, history=history.id, until=until)
     _seal_left(conn, history, until, end)
-    for (digest,) in digests:
-        _DROP_BLOB.run(conn, blob=digest)
+    for (digest,) in sorted(digests):
+        dropping.drop_blob(conn, digest)
     _note(transaction, 0 if place is None or place[0] is None else place[0])
     removed = end - history.first_index
     history.first, history.first_index = until, end
@@ -252,10 +252,11 @@ def _until(transaction: Transaction, history: History, end: int) -> int:
 
 
 def _note(transaction: Transaction, place: int) -> None:
-    before = pruned(transaction.conn)
-    if before is None:
-        _ADD_PRUNED.many(transaction.conn, [(PRUNED, str(place), checksums.of_info(PRUNED, str(place)))])
-    elif place > before:
+    """Held while it is compared: another process may be at other histories, and the place must not go back."""
+    if pruned(transaction.conn) is None:
+        _ADD_PRUNED.many(transaction.conn, [(PRUNED, "0", checksums.of_info(PRUNED, "0"))])
+    held = _HELD_PRUNED.first(transaction.conn)
+    if held is not None and place > int(held[0]):
         _SET_PRUNED.run(transaction.conn, place=str(place), new_checksum=checksums.of_info(PRUNED, str(place)))
 
 

@@ -187,8 +187,11 @@ _OPEN_OF = Prepared(
 def interrupt(transaction: Transaction, lease_id: int) -> tuple[int, int]:
     """Ends, as interrupted, every run and block that a lease holds open; how many there were, and how many are damaged
     and stay open until they are repaired: their last words are not sealed as they are."""
+    held = _RUNNING_OF.all(transaction.conn, lease_id=lease_id)
+    alone = _OPEN_OF.all(transaction.conn, lease_id=lease_id)
+    transaction.hold(context_id for context_id, _ in (*held, *alone))
     ended = damaged = 0
-    for context_id, run_id in _RUNNING_OF.all(transaction.conn, lease_id=lease_id):
+    for context_id, run_id in held:
         try:
             end_run(transaction, ContextRef(context_id), run_id, RunEnding("interrupted"))
             ended += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -59,12 +59,12 @@ Announcement: TypeAlias = dict[str, list[Callable[[], Entry]]]
 
 
 class Unheld(Exception):
-    """The transaction is to be made again, with one more context held from its beginning: what is held in one order
-    by all processes never makes them wait for each other in a circle."""
+    """The transaction is to be made again, with more contexts held from its beginning: what is held in one order by
+    all processes never makes them wait for each other in a circle."""
 
-    def __init__(self, context_id: str) -> None:
-        super().__init__(context_id)
-        self.context_id = context_id
+    def __init__(self, *context_ids: str) -> None:
+        super().__init__(*context_ids)
+        self.context_ids = context_ids
 
 
 class Proof(NamedTuple):
@@ -110,6 +110,11 @@ class Transaction:
         self._blocks: list[Row] = []
         self._changes: list[Row] = []
         self.proof: Proof | None = None
+
+    def hold(self, context_ids: Iterable[str]) -> None:
+        """Says at once which histories will be looked up, so that the transaction is made again once for them all."""
+        if self._held and (missing := [one for one in context_ids if one not in self._histories]):
+            raise Unheld(*missing)
 
     def history(self, context_id: str) -> History | None:
         """The history of a context, held for this transaction, as the writes so far left it. Raises ContextErased."""

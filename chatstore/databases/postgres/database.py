@@ -11,21 +11,21 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Final
 
 import psycopg
-from sqlalchemy import Connection, Engine, any_, bindparam, create_engine, event, select
+from sqlalchemy import Connection, Engine, any_, bindparam, create_engine, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.pool import QueuePool
 
 from chatstore.cursor import tombstone
-from chatstore.databases.postgres import arrays, errors, text
-from chatstore.databases.postgres.listening import is_pooled, listen
+from chatstore.databases.postgres import arrays, errors
+from chatstore.databases.postgres.connecting import Pooling, connect, settings
+from chatstore.databases.postgres.listening import Ear, Listener, is_pooled
 from chatstore.databases.postgres.notifying import Notifier
 from chatstore.databases.postgres.opening import read_identity
 from chatstore.databases.postgres.statements import PostgresStyle
-from chatstore.databases.postgres.url import PostgresUrl
+from chatstore.databases.postgres.url import PostgresUrl, parse
 from chatstore.operations.histories import HISTORY_COLUMNS, History
 from chatstore.operations.prepared import STYLE, Prepared, driver
 from chatstore.schema import histories
@@ -37,9 +37,15 @@ if TYPE_CHECKING:
 
     from chatstore.databases.base import Known
 
+LISTENS: Final = "chatstore listen"
+"""How the connection that hears notices is called in the server's list of them."""
 _AT_EXIT = 0.2
 """Seconds that a process that ends waits for others."""
 _LOOKS_EVERY = 0.75
+_WATCHES_EVERY = 1.9
+"""Together not two queries a second of a process in which nothing happens."""
+_LONGEST_PAUSE = "10s"
+"""For how long a transaction may send nothing. It is over then: its client is dead or cut off, and it holds locks."""
 _NAMES: Final = any_(bindparam("names", type_=ARRAY(histories.c.context_id.type)))
 _NAMED: Final = histories.c.context_id == _NAMES
 _HOLD: Final = Prepared(select(histories.c.context_id, *HISTORY_COLUMNS).where(_NAMED).with_for_update())
@@ -64,18 +70,20 @@ class PostgresDatabase:
 
     path = None
     commits_wait = True
+    survived_by_writers = True
     survives_fork = True
     looks_every = _LOOKS_EVERY
+    watches_every = _WATCHES_EVERY
 
     def __init__(self, url: PostgresUrl, *, busy_timeout: float, listen_url: str | None = None) -> None:
         self.url = url
         self.location = str(url)
         self.patience = busy_timeout
-        self._listen_dsn = url.dsn() if listen_url is None else listen_url
+        self._listen_url = url if listen_url is None else parse(listen_url)
         self._style = PostgresStyle(url.schema)
         self._pipeline: psycopg.Pipeline | None = None
-        self._async_readers: WeakSet[AsyncEngine] = WeakSet()
-        self._connect_args: dict[str, Any] = {"connect_timeout": 10, "application_name": "chatstore"}
+        self._connect_args = settings(url)
+        self._pooling = Pooling()
         self.readers = self._engine(size=8)
         self._writers = self._engine(size=1)
         try:
@@ -87,11 +95,14 @@ class PostgresDatabase:
             if isinstance(error, errors.DRIVER_ERRORS):
                 raise errors.translate_opening(error, self.location) from error
             raise
-        if pooled:  # it may give each transaction another connection, which knows no prepared statements of ours
-            self._connect_args["prepare_threshold"] = None
-            self._forget_connections()
+        if pooled:
+            self._pooling.prepare_nothing()
         self._lock_key = lru_cache(maxsize=65_536)(partial(_lock_key, self.identity))
-        self._notifier = Notifier(url.dsn(), self.identity)
+        self._notifier = Notifier(partial(connect, url), self.identity)
+        listener = partial(
+            Listener, partial(connect, self._listen_url, application_name=LISTENS), self.identity, self._notifier.sender
+        )
+        self._ear = Ear(listener)
 
     def _engine(self, *, size: int) -> Engine:
         engine = create_engine(
@@ -101,10 +112,11 @@ class PostgresDatabase:
             pool_size=size,
             max_overflow=2 * size,
             pool_timeout=max(self.patience, 1.0),
+            pool_reset_on_return=None,  # there are no transactions, and one that is broken is found when it is taken
             connect_args=self._connect_args,
             execution_options={STYLE: self._style},
         )
-        event.listen(engine, "connect", _prepare)
+        self._pooling.attend(engine)
         return engine
 
     def async_readers(self) -> AsyncEngine:
@@ -117,11 +129,11 @@ class PostgresDatabase:
             pool_size=8,
             max_overflow=16,
             pool_timeout=max(self.patience, 1.0),
+            pool_reset_on_return=None,  # there are no transactions, and one that is broken is found when it is taken
             connect_args=self._connect_args,
             execution_options={STYLE: self._style},
         )
-        event.listen(engine.sync_engine, "connect", _prepare)
-        self._async_readers.add(engine)
+        self._pooling.attend(engine.sync_engine)
         return engine
 
     def writer(self) -> Connection:
@@ -135,9 +147,9 @@ class PostgresDatabase:
         raw = driver(conn)
         self._pipeline = raw.pipeline()
         self._pipeline.__enter__()
-        raw.execute("BEGIN")
+        raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # what is held is read as it is then
         timeout = f"{max(1, round(self.patience * 1000))}ms"
-        raw.execute(_BEGIN, [timeout, "60s", "on" if synced else "off"])
+        raw.execute(_BEGIN, [timeout, _LONGEST_PAUSE, "on" if synced else "off"])
         return True
 
     def hold(self, conn: Connection, contexts: Iterable[str]) -> Known | None:
@@ -191,13 +203,8 @@ class PostgresDatabase:
     def heals(self, error: Exception) -> bool:
         """Whether the server may come back, or others were only faster."""
         if errors.is_lost(error):
-            self._forget_connections()
+            self._pooling.forget()
         return errors.heals(error)
-
-    def _forget_connections(self) -> None:
-        """What is in the pools is as broken as the one that failed."""
-        for engine in (self.readers, self._writers, *(one.sync_engine for one in self._async_readers)):
-            engine.dispose(close=False)
 
     def hurry(self) -> None:
         """Waits hardly any more: the process ends."""
@@ -234,7 +241,7 @@ class PostgresDatabase:
             return PollWaker(0.02, 0.5)
         if wake == "none":
             return SilentWaker()
-        return listen(self._listen_dsn, self.identity, self._notifier.sender)
+        return self._ear.open()
 
     def is_in_place(self) -> bool:
         """A URL means the same for good."""
@@ -259,8 +266,3 @@ class PostgresDatabase:
     def _disconnect(self) -> None:
         self.readers.dispose()
         self._writers.dispose()
-
-
-def _prepare(connection: Any, _record: object) -> None:
-    text.register(connection)
-    arrays.register(connection)

@@ -12,8 +12,9 @@ from sqlalchemy.pool import NullPool
 
 from chatstore import ids
 from chatstore.cursor import IDENTITY_BYTES
+from chatstore.databases.postgres.connecting import settings
 from chatstore.databases.postgres.errors import DRIVER_ERRORS, translate_opening
-from chatstore.databases.postgres.opening import FORMAT, check_format
+from chatstore.databases.postgres.opening import FORMAT, check_encoding, check_format
 from chatstore.databases.postgres.url import PostgresUrl
 from chatstore.operations import checksums
 from chatstore.schema import SCHEMA_VERSION
@@ -42,10 +43,11 @@ def upgrade_server(url: PostgresUrl, run: Callable[[Connection, int], None]) -> 
 @contextmanager
 def _transaction(url: PostgresUrl) -> Iterator[Connection]:
     """One that only one process at a time has for a schema, and that makes its tables there."""
-    engine = create_engine(url.engine_url(), poolclass=NullPool, connect_args={"connect_timeout": 10})
+    engine = create_engine(url.engine_url(), poolclass=NullPool, connect_args=settings(url))
     lock = int.from_bytes(blake2b(url.schema.encode(), digest_size=8, key=b"chatstore migrate").digest(), signed=True)
     try:
         with engine.begin() as conn:
+            check_encoding(conn, url)
             conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (lock,))
             conn.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {url.schema}")
             conn.exec_driver_sql(f"SET LOCAL search_path = {url.schema}")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import psycopg
@@ -62,9 +62,9 @@ def read(payload: str) -> Notice:
 class Notifier:
     """The thread that tells, and its connection. What cannot be told is found by looking."""
 
-    def __init__(self, dsn: str, identity: str) -> None:
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]], identity: str) -> None:
         self.sender = sender()
-        self._dsn = dsn
+        self._connect = connect
         self._channel = channel_of(identity)
         self._lock = threading.Condition()
         self._marks: set[str] = set()
@@ -100,10 +100,10 @@ class Notifier:
             self._thread.join()
 
     def _serve(self) -> None:
-        conn: psycopg.Connection | None = None
+        conn: psycopg.Connection[Any] | None = None
         while marks := self._next():
             try:
-                conn = conn or psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None)
+                conn = conn or self._connect()
                 self._last = time.monotonic()
                 conn.execute(_SEND, [self._channel, write(self.sender, marks)])
             except psycopg.Error as error:

@@ -30,7 +30,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from chatstore.databases.postgres.arrays import literal
 from chatstore.operations.log import horizon
 from chatstore.operations.prepared import Form, Row, driver, next_number
-from chatstore.schema import blobs, changes
+from chatstore.schema import blobs, changes, store_info
 
 PLACE_BITS: Final = 20
 """An entry's place in the store's log is its transaction's number, and so many bits for its place therein."""
@@ -108,6 +108,8 @@ def _insert_all(table: Table, names: list[str], given: TableValuedAlias) -> Inse
         statement = statement.on_conflict_do_update(
             index_elements=[blobs.c.digest], set_={"digest": statement.excluded.digest}
         )
+    if table is store_info:  # another process may note the same for the first time
+        statement = statement.on_conflict_do_nothing()
     return statement
 
 

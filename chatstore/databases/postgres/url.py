@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
 class PostgresUrl:
     """A database on a server, and the schema in it that is the store."""
 
-    url: URL
+    url: URL = field(repr=False)
     schema: str = SCHEMA
 
     def __str__(self) -> str:
