@@ -35,9 +35,9 @@ def settings(url: PostgresUrl) -> dict[str, Any]:
     return {name: value for name, value in SETTINGS.items() if name not in url.url.query}
 
 
-def connect(url: PostgresUrl) -> psycopg.Connection[Any]:
+def connect(url: PostgresUrl, **others: Any) -> psycopg.Connection[Any]:
     """A connection of its own, without transactions and prepared statements."""
-    return psycopg.connect(url.dsn(), autocommit=True, prepare_threshold=None, **settings(url))
+    return psycopg.connect(url.dsn(), autocommit=True, prepare_threshold=None, **{**settings(url), **others})
 
 
 class Pooling:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import QueuePool
 from chatstore.cursor import tombstone
 from chatstore.databases.postgres import errors
 from chatstore.databases.postgres.connecting import Pooling, connect, settings
-from chatstore.databases.postgres.listening import Ear, Listener, is_pooled
+from chatstore.databases.postgres.listening import CONNECT_SECONDS, Ear, Listener, is_pooled
 from chatstore.databases.postgres.notifying import Notifier
 from chatstore.databases.postgres.opening import read_identity
 from chatstore.databases.postgres.statements import PostgresStyle
@@ -91,8 +91,8 @@ class PostgresDatabase:
         if pooled:
             self._pooling.prepare_nothing()
         self._notifier = Notifier(partial(connect, url), self.identity)
-        listener = partial(Listener, partial(connect, self._listen_url), self.identity, self._notifier.sender)
-        self._ear = Ear(listener)
+        connect_to_listen = partial(connect, self._listen_url, connect_timeout=CONNECT_SECONDS)
+        self._ear = Ear(partial(Listener, connect_to_listen, self.identity, self._notifier.sender))
 
     def _engine(self, *, size: int) -> Engine:
         engine = create_engine(
