@@ -68,12 +68,15 @@ def test_where_nobody_can_be_listened_to_that_is_said_once_and_changes_are_looke
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     nowhere = "postgresql://me:s3cr3t@127.0.0.1:9/database"
-    with ChatStore(url, listen_url=nowhere) as store, Watcher(store.history("c")) as watcher:
-        with ChatStore(beside(url)) as other:
-            for number in range(3):
-                begun = time.monotonic()
-                other.history("c").append_user_message(f"message {number}")
-                assert watcher.next()[1] - begun < BOUND
+    with (
+        ChatStore(url, listen_url=nowhere) as store,
+        ChatStore(beside(url)) as other,
+        Watcher(store.history("c")) as watcher,
+    ):
+        for number in range(3):
+            begun = time.monotonic()
+            other.history("c").append_user_message(f"message {number}")
+            assert watcher.next()[1] - begun < BOUND
     [said] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert "LISTEN does not work" in said
     assert "s3cr3t" not in said
