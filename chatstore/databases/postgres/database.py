@@ -187,6 +187,10 @@ class PostgresDatabase:
         """Nothing is remembered from one transaction to the next."""
         return False
 
+    def answers(self, error: Exception) -> bool:
+        """A connection that is lost says nothing of what became of a commit."""
+        return not errors.is_lost(error)
+
     def heals(self, error: Exception) -> bool:
         """Whether the server may come back, or others were only faster."""
         if errors.is_lost(error):
