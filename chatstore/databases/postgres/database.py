@@ -255,5 +255,6 @@ class PostgresDatabase:
         self._disconnect()
 
     def _disconnect(self) -> None:
+        self._pooling.close()
         self.readers.dispose()
         self._writers.dispose()
