@@ -69,6 +69,9 @@ class Database(Protocol):
     def alone(self, conn: Connection) -> bool:
         """Whether no other connection has committed anything since it was asked last. Asked within a transaction."""
 
+    def answers(self, error: Exception) -> bool:
+        """Whether an error of a commit says that it was not made; or else nobody knows."""
+
     def heals(self, error: Exception) -> bool:
         """Whether an error passes by itself: the same is to be tried again, on a new connection if need be."""
 

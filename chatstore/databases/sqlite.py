@@ -125,6 +125,10 @@ class SqliteDatabase:
         """The write lock holds everything."""
         return None
 
+    def answers(self, error: Exception) -> bool:
+        """What SQLite could not commit it has not."""
+        return True
+
     def heals(self, error: Exception) -> bool:
         """What SQLite waits for, it was waited for already."""
         return False

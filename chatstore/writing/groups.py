@@ -75,7 +75,7 @@ class GroupWriter:
                 self._roll_back()
                 pause = patience.pause(error) if patient else None
                 if pause is None:
-                    return self._give_up(group, error, began=this.began, patient=patient)
+                    return self._give_up(group, this, error, patient=patient)
                 _log.info("a commit failed (%s), and is tried again", type(error).__name__)
                 time.sleep(pause)
 
@@ -109,18 +109,22 @@ class GroupWriter:
             pending.apply(transaction)
         transaction.finish()
         this.sent = transaction
-        self._database.commit(transaction.conn, transaction.announced, transaction.proof)
+        try:
+            self._database.commit(transaction.conn, transaction.announced, transaction.proof)
+        except Exception as error:
+            if self._database.answers(error):
+                this.sent = None
+            raise
 
     def _resolve(self, group: list[Pending[Any]], this: _Try) -> None:
         """Answers those whose commit was sent when a signal came: the next one to write must not do it again."""
         try:
             if self._was_committed(this):
                 settle(group)
-        except Exception as error:
-            settle(group, self._database.translate(error))
-        except BaseException:
-            settle(group, StorageError("interrupted in a commit; read the history to see whether it was made"))
-            raise
+        except BaseException as error:
+            settle(group, _unknown(error))
+            if not isinstance(error, Exception):
+                raise
         finally:
             self._roll_back()
 
@@ -161,11 +165,13 @@ class GroupWriter:
             self._known = {}
         return self._known
 
-    def _give_up(self, group: list[Pending[Any]], error: Exception, *, began: bool, patient: bool) -> bool:
+    def _give_up(self, group: list[Pending[Any]], this: _Try, error: Exception, *, patient: bool) -> bool:
         """Has each write of the group tried alone, or fails it; leaves them to the thread where nothing may wait."""
         if not patient:
             return False
-        if began and len(group) > 1 and not self._database.heals(error):
+        if this.sent is not None:
+            settle(group, _unknown(error))
+        elif this.began and len(group) > 1 and not self._database.heals(error):
             _log.warning("a commit of %d writes failed (%s); each is tried alone", len(group), type(error).__name__)
             for pending in group:
                 self.commit([pending])
@@ -209,3 +215,12 @@ class GroupWriter:
 def _is_stored(conn: Connection, transaction: Transaction) -> bool:
     """Whether a transaction was committed; one that logged nothing may be made again."""
     return transaction.proof is not None and is_stored(conn, transaction.proof)
+
+
+def _unknown(error: BaseException) -> StorageError:
+    unknown = StorageError(
+        f"the answer to a commit was lost ({type(error).__name__}), so it may be stored; read the history to see, or"
+        " repeat it with its key, if it had one"
+    )
+    unknown.__cause__ = error
+    return unknown

@@ -33,6 +33,8 @@ class Proxy:
         )
         self.at_commit: str | None = None
         self.lost = threading.Event()
+        self.alone = False
+        """Whether nobody is let in after that any more."""
         self._closed = False
         self._clients: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -63,6 +65,9 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self.alone and self.lost.is_set():
+                client.close()
+                continue
             self._clients.append(client)
             thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
             self._threads.append(thread)
@@ -95,8 +100,11 @@ class Proxy:
         if how != "before":
             server.sendall(said)
             answered = b""
-            while b"COMMIT\0" not in answered:
-                answered += server.recv(65_536)
+            while b"COMMIT\0" not in answered:  # the rest of what asks for it may still come
+                if client in select.select([client, server], [], [])[0]:
+                    server.sendall(client.recv(65_536))
+                else:
+                    answered += server.recv(65_536)
         if how == "silence":
             self.swallow()
             self.lost.set()

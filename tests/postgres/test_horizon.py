@@ -31,12 +31,12 @@ def late(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, threa
     waits, may = threading.Event(), threading.Event()
     commit = PostgresDatabase.commit
 
-    def paused(self: PostgresDatabase, conn: object) -> None:
+    def paused(self: PostgresDatabase, conn: object, *told: object) -> None:
         if "application_name=late" in self.location:
             driver(conn)._pipeline.sync()  # type: ignore[arg-type]
             waits.set()
             assert may.wait(8)
-        commit(self, conn)  # type: ignore[arg-type]
+        commit(self, conn, *told)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PostgresDatabase, "commit", paused)
     yield beside(url, "late"), waits, may

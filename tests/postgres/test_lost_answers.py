@@ -13,6 +13,7 @@ from proxy import Proxy, proxied
 from watching import Watcher
 
 from chatstore import AsyncChatStore, BlockClosed, ChatStore, TextAppended
+from chatstore.errors import StorageError, StoreUnavailable
 
 RECOVERED = 20
 """Seconds after which a connection that has gone silent was given up: see `connecting.SETTINGS`."""
@@ -58,6 +59,22 @@ def assert_stored(url: str, texts: list[str], *, second: str) -> None:
         blocks = store.history("cut").get_messages()
     assert [block.text for block in blocks] == texts
     assert blocks[1].id == second
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_an_append_of_which_nobody_can_say_whether_it_is_stored_says_so(url: str, proxy: Proxy, cut: str) -> None:
+    with ChatStore(proxy.url, busy_timeout=1) as store:
+        history = store.history("cut")
+        history.append_user_message("first")
+        proxy.at_commit, proxy.alone = cut, True
+        with pytest.raises(StorageError, match="may be stored") as caught:
+            history.append_user_message("second", key="the key")
+        assert not caught.value.retryable
+        with pytest.raises(StoreUnavailable):  # of which it is known that it is not
+            history.append_user_message("never")
+        proxy.alone = False
+        block = history.append_user_message("second", key="the key")
+    assert_stored(url, ["first", "second"], second=block.id)
 
 
 @pytest.mark.slow

@@ -194,7 +194,7 @@ def test_an_interrupt_in_a_commit_leaves_nothing_half_done_and_nothing_twice(url
             thread = threading.Thread(target=interrupt)
             neighbour.start(), thread.start()
             interrupted = 0
-            for number in range(150):
+            for number in range(300):
                 try:
                     armed.set()
                     text = history.append_user_message(f"main {number}").text
@@ -219,7 +219,7 @@ def test_an_interrupt_in_a_commit_leaves_nothing_half_done_and_nothing_twice(url
         """,
         url,
     )
-    assert int(said) > 5
+    assert int(said) > 0
 
 
 def test_a_store_that_closes_while_a_commit_waits_stores_it(url: str) -> None:

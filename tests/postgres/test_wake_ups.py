@@ -64,6 +64,24 @@ def test_one_whose_listener_was_ended_sees_the_next_change_within_a_second_and_l
                 assert (True,) in ended
 
 
+def test_where_nobody_can_be_listened_to_that_is_said_once_and_changes_are_looked_for(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = "postgresql://me:s3cr3t@127.0.0.1:9/database"
+    with (
+        ChatStore(url, listen_url=nowhere) as store,
+        ChatStore(beside(url)) as other,
+        Watcher(store.history("c")) as watcher,
+    ):
+        for number in range(3):
+            begun = time.monotonic()
+            other.history("c").append_user_message(f"message {number}")
+            assert watcher.next()[1] - begun < BOUND
+    [said] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "LISTEN does not work" in said
+    assert "s3cr3t" not in said
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_thousand_idle_subscribers_have_one_connection_that_listens_and_ask_less_than_twice_a_second(

@@ -46,15 +46,25 @@ class Pooling:
     def __init__(self) -> None:
         self._broken_at = 0.0
         self._prepares = True
+        self._closed = False
 
     def attend(self, engine: Engine) -> None:
         """Does so for an engine."""
         event.listen(engine, "connect", self._made)
         event.listen(engine, "checkout", self._check)
+        event.listen(engine, "checkin", self._check_in)
 
     def forget(self) -> None:
         """All that were made until now are as broken as the one that failed."""
         self._broken_at = time.monotonic()
+
+    def close(self) -> None:
+        """From now on those of threads that are still out are closed as they come back: no pool waits for them."""
+        self._closed = True
+
+    def _check_in(self, connection: Any, _record: object) -> None:
+        if self._closed and isinstance(connection, psycopg.Connection):
+            connection.close()
 
     def prepare_nothing(self) -> None:
         """From now on no statement is prepared: each transaction may be given another connection of a pooler's."""

@@ -21,7 +21,7 @@ from sqlalchemy.pool import QueuePool
 from chatstore.cursor import tombstone
 from chatstore.databases.postgres import arrays, errors
 from chatstore.databases.postgres.connecting import Pooling, connect, settings
-from chatstore.databases.postgres.listening import Ear, Listener, is_pooled
+from chatstore.databases.postgres.listening import CONNECT_SECONDS, Ear, Listener, is_pooled
 from chatstore.databases.postgres.notifying import Notifier
 from chatstore.databases.postgres.opening import read_identity
 from chatstore.databases.postgres.statements import PostgresStyle
@@ -99,10 +99,10 @@ class PostgresDatabase:
             self._pooling.prepare_nothing()
         self._lock_key = lru_cache(maxsize=65_536)(partial(_lock_key, self.identity))
         self._notifier = Notifier(partial(connect, url), self.identity)
-        listener = partial(
-            Listener, partial(connect, self._listen_url, application_name=LISTENS), self.identity, self._notifier.sender
+        connect_to_listen = partial(
+            connect, self._listen_url, application_name=LISTENS, connect_timeout=CONNECT_SECONDS
         )
-        self._ear = Ear(listener)
+        self._ear = Ear(partial(Listener, connect_to_listen, self.identity, self._notifier.sender))
 
     def _engine(self, *, size: int) -> Engine:
         engine = create_engine(
@@ -200,6 +200,10 @@ class PostgresDatabase:
         """Nothing is remembered from one transaction to the next."""
         return False
 
+    def answers(self, error: Exception) -> bool:
+        """A connection that is lost says nothing of what became of a commit."""
+        return not errors.is_lost(error)
+
     def heals(self, error: Exception) -> bool:
         """Whether the server may come back, or others were only faster."""
         if errors.is_lost(error):
@@ -264,5 +268,6 @@ class PostgresDatabase:
         self._disconnect()
 
     def _disconnect(self) -> None:
+        self._pooling.close()
         self.readers.dispose()
         self._writers.dispose()

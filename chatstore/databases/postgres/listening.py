@@ -17,8 +17,10 @@ from chatstore.wakers.poll import PollWaker
 
 PROOF_SECONDS: Final = 2.0
 """How long a notice to ourselves may take before LISTEN is taken not to work."""
-AGAIN: Final = 5.0
-"""Seconds after which it is tried again, where it may work later."""
+AGAIN, SELDOM_AGAIN = 5.0, 300.0
+"""Seconds after which it is tried again where it may work later, at first and at most. Nothing is looked for while it
+is tried, for up to CONNECT_SECONDS."""
+CONNECT_SECONDS: Final = 2
 _OFTEN, _SELDOM = 0.02, 0.5
 """Seconds between looks where LISTEN does not work: after a commit, and once it has been quiet for some time."""
 
@@ -116,6 +118,7 @@ class Ear:
         self._listener = listener
         self._waker: Waker | None = None
         self._again: float | None = None
+        self._pause = AGAIN
         self._said = False
 
     def open(self) -> Waker:
@@ -155,9 +158,10 @@ class Ear:
         except (NotHeard, psycopg.OperationalError) as error:
             self._say(error)
             if not isinstance(error, Pooled):
-                self._again = time.monotonic() + AGAIN
+                self._again = time.monotonic() + self._pause
+                self._pause = min(2 * self._pause, SELDOM_AGAIN)
             return PollWaker(_OFTEN, _SELDOM)
-        self._said = False
+        self._said, self._pause = False, AGAIN
         return listener
 
     def _say(self, error: Exception) -> None:
