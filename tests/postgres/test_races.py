@@ -31,12 +31,12 @@ class Pauses:
         self.waits, self.may = threading.Event(), threading.Event()
         commit = PostgresDatabase.commit
 
-        def paused(database: PostgresDatabase, conn: Any) -> None:
+        def paused(database: PostgresDatabase, conn: Any, *told: Any) -> None:
             if self.on and "application_name=late" in database.location:
                 driver(conn)._pipeline.sync()
                 self.waits.set()
                 assert self.may.wait(8)
-            commit(database, conn)
+            commit(database, conn, *told)
 
         monkeypatch.setattr(PostgresDatabase, "commit", paused)
 
