@@ -220,17 +220,12 @@ class ChatStore:
         """Ends the store's subscriptions and closes it. Idempotent."""
         for unfinished in self._unfinished():
             unfinished.interrupt()
-        self._stop_subscriptions()  # before they can find the store closed
-        opened, self._core = self._core, None
-        self._stop_subscriptions()
+        with self._following_lock:
+            for subscription in [*self._subscriptions]:
+                subscription.stop()  # before it can find the store closed
+            opened, self._core = self._core, None
         if opened is not None:
             core.release(opened)
-
-    def _stop_subscriptions(self) -> None:
-        with self._following_lock:
-            subscriptions = list(self._subscriptions)
-        for subscription in subscriptions:
-            subscription.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -250,6 +245,8 @@ class ChatStore:
         with self._following_lock:
             requests.check_subscribers(self._subscriptions, self._rules)
             self._subscriptions.add(subscription)
+            if self._core is None:  # closed while it was made
+                subscription.stop()
         return subscription
 
     def _opened(self, writing: BlockWriter | RunScope) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import sqlite3
+import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from sqlalchemy.pool import Pool
 
 from chatstore import BlockDraft, ChatStore, ForkedStore, StoreReplaced
 from chatstore.databases import checkpoints
+from chatstore.databases.guard import INDEXED, LockGuard
 from chatstore.databases.versions import has_reset_bug
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the guard is a Linux lock")
@@ -273,3 +277,38 @@ def test_the_hook_sees_a_file_that_the_package_opens(path: Path) -> None:
 )
 def test_the_versions_that_need_checkpoints_to_be_alone(version: tuple[int, int, int], bug: bool) -> None:
     assert has_reset_bug(version) is bug
+
+
+_FILL = """
+import sys
+from chatstore import ChatStore
+with ChatStore(sys.argv[1], durability="token") as store:
+    history = store.history("w")
+    history.append_user_message("begun")
+    print(flush=True)
+    while True:
+        history.append_user_message("x" * 20_000)
+"""
+
+
+@linux
+def test_a_copy_of_the_log_whose_process_was_killed_is_taken_for_no_other_store(path: Path) -> None:
+    chance = random.Random(1)
+    with ChatStore(path, durability="token") as store, store.history("c").subscribe() as changes:
+        index = LockGuard(path.with_name(f"{path.name}-shm"), INDEXED, patience=5)
+        left, tries = 0, 0
+        while left < 3:
+            tries += 1
+            assert tries < 200, "no copy was caught half-way"
+            with subprocess.Popen([sys.executable, "-c", _FILL, str(path)], stdout=subprocess.PIPE) as writer:
+                assert writer.stdout is not None
+                writer.stdout.readline()
+                time.sleep(chance.uniform(0.02, 0.1))  # nothing is waited for: it is the moment of its death
+                writer.kill()
+            copied = index.copied()
+            assert copied is not None
+            left += copied[0] != copied[1]
+            store.history("c").append_user_message("still here")
+            assert next(changes).type == "message"
+        index.close()
+        assert not store.check().problems

@@ -85,6 +85,7 @@ class Contents:
         self._engine = create_engine(
             "sqlite+pysqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool
         )
+        self._path = path
         self._identity = identity
         self._index = index
         self._copy_log = copy_log
@@ -93,24 +94,34 @@ class Contents:
     def go_on(self) -> bool:
         """Whether they are what they were, or newer. In doubt they are, until the next look.
 
-        While the log is copied the file may be read half-way, and stay so when that fails or its process dies. Then
-        the log is copied once more: if it reads as it should from then on, nothing was lost.
+        While the log is copied the file may be read half-way, and stay so where that fails or its process is killed:
+        the index tells (see `LockGuard.copied`). Then the log is copied once more, before anything is made of the file.
         """
-        deadline, copied = time.monotonic() + _PATIENCE, False
+        deadline = time.monotonic() + _PATIENCE
         while True:
-            still = not self._index.held_by_others(COPYING)
+            before = self._rest()
             try:
                 found = self._read()
             except StorageError:
                 return True
+            at_rest = before is not None and before == self._rest()
             if self._follows(found):
-                if still and not self._index.held_by_others(COPYING):
+                if at_rest:
                     self._last = found
                 return True
             if time.monotonic() > deadline:
-                return not still or (found is None and not copied)
-            copied |= found is None and still and self._copy_log()
+                return not at_rest
+            if before is None and not self._index.held_by_others(COPYING):
+                self._copy_log()
             time.sleep(_PAUSE)
+
+    def _rest(self) -> tuple[int, ...] | None:
+        """What changes when the file does; None where it may be half-written: nobody knows then what it holds."""
+        copied = self._index.copied()
+        if copied is None or copied[0] != copied[1] or self._index.held_by_others(COPYING):
+            return None
+        status = os.stat(self._path)  # noqa: PTH116 - half the time of Path.stat
+        return (*copied, status.st_mtime_ns, status.st_size)
 
     def _follows(self, found: Found | None) -> bool:
         """At first the file may be older than its log: another store, if this one was restored into it just before."""

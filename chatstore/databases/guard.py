@@ -35,6 +35,8 @@ COPYING: Bytes = 121, 1
 READING: Bytes = 124, 4
 """Of the index: whoever reads from the log, and not from the database alone, holds a lock here."""
 
+_COPIED = 96, 128
+"""Where the index says how much of the log was copied, and is being copied."""
 _PAUSE = 0.002
 
 _held: set[LockGuard] = set()
@@ -81,6 +83,18 @@ class LockGuard:
             return False
         answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, _request(fcntl.F_WRLCK, place))
         return bool(struct.unpack_from("h", answer)[0] != fcntl.F_UNLCK)
+
+    def copied(self) -> tuple[int, int] | None:
+        """Of the index: how many frames of the log were copied into the database, and with how many that was begun
+        (`nBackfill` and `nBackfillAttempted` in SQLite's wal.c). They differ while it is done, and from then on where
+        it failed or its process died. None where it cannot be told."""
+        if self._descriptor is None or not hasattr(os, "pread"):
+            return None
+        words = os.pread(self._descriptor, _COPIED[-1] + 4 - _COPIED[0], _COPIED[0])
+        if len(words) < _COPIED[-1] + 4 - _COPIED[0]:
+            return None
+        done, begun = (struct.unpack_from("=I", words, place - _COPIED[0])[0] for place in _COPIED)
+        return done, begun
 
     def _set(self, *, locked: bool) -> bool:
         """Whether it could be done: somebody may hold a lock that excludes it."""
