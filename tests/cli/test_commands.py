@@ -134,7 +134,7 @@ def test_what_is_not_a_store_is_refused_and_left_alone(
         ("append", "c", "x", "--type", "Not A Type"),
         ("append", "--key", "a=b", "one", "two"),
         ("append", "c", "x", "--role", ""),
-        ("tail", "c", "--store", "postgresql://host/db"),
+        ("tail", "c", "--store", "mysql://host/db"),
         ("tail", "c", "-f", "--store", ""),
         ("nonsense",),
         ("show", "c", "--nonsense"),
