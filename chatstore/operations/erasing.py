@@ -49,6 +49,8 @@ _FORGET_KEYS = Prepared(delete(context_keys).where(context_keys.c.history_id == 
 _FORGET_RUNS = Prepared(delete(runs).where(runs.c.history_id == bindparam("history")))
 _FORGET_OPEN = Prepared(delete(blocks).where(blocks.c.history_id == bindparam("history"), is_open))
 _UNFINISHED = Prepared(select(histories.c.id).where(being_erased).limit(1))
+# Two processes that remove the rows of one history do it in turn: each sees what the other has left.
+_TURN = Prepared(select(histories.c.id).where(histories.c.id == bindparam("history"), being_erased).with_for_update())
 _DONE = Prepared(update(histories).where(histories.c.id == bindparam("history")).values(erased=ERASED))
 _ITS_BLOBS = Prepared(
     select(block_blobs.c.digest).where(block_blobs.c.history_id == bindparam("history")).limit(STEP).distinct()
@@ -100,6 +102,8 @@ def purge(transaction: Transaction) -> bool:
     if row is None:
         return False
     history = row[0]
+    if _TURN.first(transaction.conn, history=history) is None:
+        return True  # another process has finished it
     for (digest,) in (held := _ITS_BLOBS.all(transaction.conn, history=history)):
         _FORGET_BLOB.run(transaction.conn, history=history, blob=digest)
         _DROP_BLOB.run(transaction.conn, blob=digest)

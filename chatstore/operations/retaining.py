@@ -10,8 +10,8 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
-from chatstore.operations.histories import History
-from chatstore.operations.prepared import Prepared
+from chatstore.operations.histories import HISTORY_COLUMNS, History
+from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.transaction import Transaction
 from chatstore.schema import (
     append_keys,
@@ -53,7 +53,7 @@ class Progress:
 
 
 _NEXT = Prepared(
-    select(histories.c.id, histories.c.context_id)
+    select(histories.c.context_id, *HISTORY_COLUMNS)
     .where(histories.c.id > bindparam("after"), histories.c.erased.is_(None))
     .order_by(histories.c.id)
     .limit(HISTORIES)
@@ -116,17 +116,34 @@ _SET_PRUNED = Prepared(update(store_info).where(store_info.c.name == PRUNED).val
 
 
 def step(transaction: Transaction, policy: Policy, after: int) -> Progress:
-    """Removes what a policy does not keep of some histories behind the one with the id `after`."""
+    """Removes what a policy does not keep of some histories behind the one with the id `after`. Only those that it
+    removes something of are held."""
     transaction.flush()
+    rows = _NEXT.all(transaction.conn, after=after)
+    wanted = _to_prune(transaction, rows, policy)
+    transaction.hold(context_id for _, context_id in wanted)
     removed = 0
-    for id, context_id in (rows := _NEXT.all(transaction.conn, after=after)):
-        history = transaction.history(context_id)
-        assert history is not None
-        if count := _prune(transaction, history, policy):
-            removed += count
-            if removed >= BLOCKS:
-                return Progress(removed, id - 1)  # there may be more of it
-    return Progress(removed, rows[-1][0] if len(rows) == HISTORIES else None)
+    for id, context_id in wanted:
+        history = transaction.history_or_tombstone(context_id)
+        if history is None or history.erased:
+            continue
+        removed += _prune(transaction, history, policy)
+        if removed >= BLOCKS:
+            return Progress(removed, id - 1)  # there may be more of it
+    return Progress(removed, rows[-1][1] if len(rows) == HISTORIES else None)
+
+
+def _to_prune(transaction: Transaction, rows: list[Row], policy: Policy) -> list[tuple[int, str]]:
+    """The ids of histories that have more than is kept, as far as one step goes, and of their contexts."""
+    found, blocks = [], 0
+    for context_id, *columns in rows:
+        history = History(*columns)
+        if (more := _kept_from(transaction, history, policy) - history.first_index) > 0:
+            found.append((history.id, context_id))
+            blocks += more
+        if blocks >= BLOCKS:
+            break
+    return found
 
 
 def _prune(transaction: Transaction, history: History, policy: Policy) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -69,12 +69,12 @@ Announcement: TypeAlias = dict[str, list[Callable[[], Entry]]]
 
 
 class Unheld(Exception):
-    """The transaction is to be made again, with one more context held from its beginning: what is held in one order
+    """The transaction is to be made again, with more contexts held from its beginning: what is held in one order
     by all processes never makes them wait for each other in a circle."""
 
-    def __init__(self, context_id: str) -> None:
-        super().__init__(context_id)
-        self.context_id = context_id
+    def __init__(self, *contexts: str) -> None:
+        super().__init__(*contexts)
+        self.contexts = contexts
 
 
 class Proof(NamedTuple):
@@ -133,6 +133,12 @@ class Transaction:
                 raise Unheld(context_id)
             self._histories[context_id] = histories.lock(self.conn, context_id)
         return self._histories[context_id]
+
+    def hold(self, contexts: Iterable[str]) -> None:
+        """Makes sure that these are held, all with one try more."""
+        missing = [context_id for context_id in contexts if context_id not in self._histories]
+        if missing and self._held:
+            raise Unheld(*missing)
 
     def open_history(self, context: ContextRef) -> History:
         """The same, created when there is none."""

@@ -59,7 +59,7 @@ class GroupWriter:
                 return self._try(group, this, synced=synced, patient=patient)
             except Unheld as unheld:
                 self._roll_back()
-                this.contexts.add(unheld.context_id)
+                this.contexts.update(unheld.contexts)
             except Exception as error:
                 self._roll_back()
                 pause = patience.pause(error) if patient else None

@@ -51,10 +51,9 @@ def said(run: Run) -> Callable[..., str]:
 
 def test_a_conversation_by_commands(said: Callable[..., str], url: str, tmp_path: Path) -> None:
     said("append", "c", "Is it raining?", "--role", "user", "--store", url)
-    with ChatStore(url) as store:
-        with suppress(RunCancelled), store.history("c").run() as run:
-            store.history("c").append_status_message("Looking")
-            assert "cancelled" in said("cancel", run.id, "--store", url)
+    with ChatStore(url) as store, suppress(RunCancelled), store.history("c").run() as run:
+        store.history("c").append_status_message("Looking")
+        assert "cancelled" in said("cancel", run.id, "--store", url)
     assert "Is it raining?" in said("show", "c", "--store", url)
     tail = said("tail", "c", "--store", url)
     assert "Looking" in tail
