@@ -61,7 +61,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Chat histories in one file: append, read back by purpose, follow live."""
+    """Chat histories in one file or on PostgreSQL: append, read back by purpose, follow live."""
     assert isinstance(ctx.command, Commands)
     source = ctx.get_parameter_source("store")
     ctx.default_map = {
