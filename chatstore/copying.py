@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TypeAlias
 
 from sqlalchemy import Connection, func, select
@@ -67,7 +68,9 @@ def copy(
         if not as_interrupted:
             _check_ended(conn, old)
         with closing(open_target(new)) as making:
-            return _Copy(conn, making, progress).run(str(old), str(new))
+            # Looking at rows one by one is quick in a file, and each takes an answer from a server.
+            check_copy = isinstance(new, Path) and not isinstance(old, Path)
+            return _Copy(conn, making, progress, check_copy=check_copy).run(str(old), str(new))
 
 
 def _check_ended(conn: Connection, place: Place) -> None:
@@ -82,8 +85,9 @@ def _check_ended(conn: Connection, place: Place) -> None:
 class _Copy:
     """One attempt: a snapshot of the source, and the target as it was left."""
 
-    def __init__(self, source: Connection, target: Target, progress: Progress | None) -> None:
+    def __init__(self, source: Connection, target: Target, progress: Progress | None, *, check_copy: bool) -> None:
         self._source = source
+        self._check_copy = check_copy
         self._target = target
         self._progress = progress
         self._done = self._total = 0
@@ -120,7 +124,7 @@ class _Copy:
         self._remove([history for history in copied if history not in whole])
         for unit in histories.units(iter(rows), copied):
             with self._target.transaction() as conn:
-                histories.copy(self._source, conn, unit)
+                histories.copy(self._source, conn, unit, check_copy=self._check_copy)
             self._tell(sum(map(histories.blocks_of, unit)))
         return len(whole)
 
@@ -140,6 +144,7 @@ class _Copy:
             if before not in (None, identity):
                 raise InvalidInput("at the target is a copy of another store, not whole yet; finish or remove that")
             origins.set_info(conn, origins.COPYING, identity)
+            finishing.copy_leases(self._source, conn)
         return copied
 
     def _remove(self, changed: list[int]) -> None:
@@ -153,7 +158,6 @@ class _Copy:
         histories.drop_unused_bytes(conn)
         finishing.compare(self._source, conn, rows)
         counts = finishing.counts(conn)
-        finishing.copy_leases(self._source, conn)
         kept = finishing.remember(self._source, conn, self._target.settle)
         interrupted = finishing.interrupt(conn, self._target.identity)
         origins.set_info(conn, origins.COPYING, None)

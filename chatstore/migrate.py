@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
-from chatstore.databases import Location, locate
+from chatstore.databases import Location, driver_needed, locate
 from chatstore.databases.upgrade import upgrade
 from chatstore.errors import InvalidInput, OpenError
 
@@ -39,7 +39,8 @@ def migrate(location: Location, *, partitions: int = 0) -> tuple[int, int]:
         if partitions:
             raise InvalidInput("partitions are for stores on a server; a file has none")
         return upgrade(place, run_revisions)
-    from chatstore.databases.postgres.migrating import upgrade_server
+    with driver_needed():
+        from chatstore.databases.postgres.migrating import upgrade_server
 
     return upgrade_server(place, partial(run_revisions, partitions=partitions), new=partitions > 0)
 

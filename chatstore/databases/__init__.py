@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -86,12 +87,19 @@ def open_database(
         if listen_url is not None:
             raise InvalidInput("listen_url= is for stores on a server")
         return SqliteDatabase(place, create=create, busy_timeout=busy_timeout)
-    try:
+    with driver_needed():
         from chatstore.databases.postgres.database import PostgresDatabase
-    except ImportError as error:
-        raise MissingExtra("a postgresql:// store needs psycopg; run pip install 'chatstore[postgres]'") from error
     _check_waker(wake, PostgresDatabase.WAKERS)
     return PostgresDatabase(place, busy_timeout=busy_timeout, listen_url=listen_url)
+
+
+@contextmanager
+def driver_needed() -> Iterator[None]:
+    """For imports of what needs a server's driver. Raises MissingExtra where that is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtra("a postgresql:// store needs psycopg; run pip install 'chatstore[postgres]'") from error
 
 
 def _check_waker(wake: str, known: Iterable[str]) -> None:

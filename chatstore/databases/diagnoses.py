@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from chatstore.databases import Place, diagnosis
+from chatstore.databases import Place, diagnosis, driver_needed
 from chatstore.databases.diagnosis import Finding
 
 
@@ -13,7 +13,8 @@ def surroundings(place: Place) -> Iterator[Finding]:
     """What can be said of a file's place, or of a server, without opening the store there."""
     if isinstance(place, Path):
         return diagnosis.place(place)
-    from chatstore.databases.postgres.diagnosis import server
+    with driver_needed():
+        from chatstore.databases.postgres.diagnosis import server
 
     return server(place)
 
@@ -24,6 +25,7 @@ def store(place: Place) -> Iterator[Finding]:
         yield from diagnosis.file(place)
         yield diagnosis.durability(place)
         return
-    from chatstore.databases.postgres.diagnosis import store as on_server
+    with driver_needed():
+        from chatstore.databases.postgres.diagnosis import store as on_server
 
     yield from on_server(place)

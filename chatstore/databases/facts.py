@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from chatstore.databases import Place
+from chatstore.databases import Place, driver_needed
 from chatstore.databases.sqlite_file import format_of
 
 Facts = dict[str, str | int]
@@ -20,7 +20,8 @@ def facts(place: Place) -> Facts:
             "bytes_on_disk": bytes_on_disk(place),
             "sqlite": sqlite3.sqlite_version,
         }
-    from chatstore.databases.postgres import facts as server
+    with driver_needed():
+        from chatstore.databases.postgres import facts as server
 
     return server.facts(place)
 
@@ -30,6 +31,7 @@ def bytes_on_disk(place: Place) -> int:
     if isinstance(place, Path):
         files = (place.with_name(f"{place.name}{suffix}") for suffix in ("", "-wal", "-shm"))
         return sum(file.stat().st_size for file in files if file.exists())
-    from chatstore.databases.postgres import facts as server
+    with driver_needed():
+        from chatstore.databases.postgres import facts as server
 
     return server.bytes_on_disk(place)

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from sqlalchemy import Connection
 
-from chatstore.databases import Place, inspecting
+from chatstore.databases import Place, driver_needed, inspecting
 from chatstore.databases.backup import Progress
 from chatstore.databases.base import Database
 from chatstore.databases.inspecting import Inspector
@@ -36,7 +36,8 @@ def inspector(place: Place) -> AnyInspector:
     """A connection to the store at a place."""
     if isinstance(place, Path):
         return Inspector(place)
-    from chatstore.databases.postgres.inspecting import ServerInspector
+    with driver_needed():
+        from chatstore.databases.postgres.inspecting import ServerInspector
 
     return ServerInspector(place)
 

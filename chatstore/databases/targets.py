@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from chatstore.databases import Place, sqlite_file
+from chatstore.databases import Place, driver_needed, sqlite_file
 from chatstore.databases.backup import sync_directory
 from chatstore.databases.inspecting import Inspector
 from chatstore.databases.sqlite import run
@@ -100,6 +100,7 @@ def open_target(place: Place) -> Target:
     """Begins a copy, or goes on with one that is not whole."""
     if isinstance(place, Path):
         return FileTarget(place)
-    from chatstore.databases.postgres.target import ServerTarget
+    with driver_needed():
+        from chatstore.databases.postgres.target import ServerTarget
 
     return ServerTarget(place)

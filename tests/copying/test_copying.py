@@ -16,7 +16,6 @@ from chatstore import ChatStore, CursorExpired, InvalidInput, OpenError, StoreDa
 from chatstore.copying import CopyReport, copy
 from chatstore.databases import locate
 from chatstore.databases.inspectors import inspector
-from chatstore.schema import blocks
 
 New = Callable[[str], str]
 both_ways = pytest.mark.parametrize(("source_kind", "target_kind"), [(a, b) for a in KINDS for b in KINDS])
@@ -215,12 +214,15 @@ def test_who_writes_meanwhile_is_not_in_the_copy_in_part(filled: New, new_place:
     assert rows_of(target) == before
 
 
-def test_what_is_damaged_is_not_copied(filled: New, new_place: New) -> None:
-    source = filled("file")
+@pytest.mark.parametrize(("kind", "damage"), [("file", "blocks"), ("server", "chatstore.blocks")])
+def test_what_is_damaged_is_not_copied(kind: str, damage: str, filled: New, new_place: New) -> None:
+    source, target = filled(kind), new_place("file" if kind == "server" else "server")
     with inspector(locate(source)) as looking, looking.transaction() as conn:
-        conn.execute(blocks.update().where(blocks.c.index == 1, blocks.c.history_id == 1).values(text="other"))
+        conn.exec_driver_sql(
+            f"UPDATE {damage} SET text = 'other' WHERE history_id = 1 AND index = 1".replace("index", '"index"')
+        )
     with pytest.raises(StoreDamaged, match=r"context-0.*block 1.*chatstore check"):
-        copy(source, new_place("server"))
+        copy(source, target)
 
 
 def test_a_place_that_is_taken_is_left_as_it_is(filled: New, new_place: New) -> None:
@@ -252,6 +254,22 @@ def test_two_processes_do_not_make_the_same_copy(kind: str, filled: New, new_pla
     copy(source, target, progress=again)
     assert seen
     assert_equal(source, target)
+
+
+def test_a_server_without_its_driver_says_what_to_install(filled: New, tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules["psycopg"] = None
+from chatstore.cli import main
+main()
+"""
+    url, source = "postgresql://nowhere/database", filled("file")
+    commands = (["copy", source, url], ["migrate", url], ["doctor", url], ["check", url], ["info", "--store", url])
+    for command in commands:
+        run = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=60)
+        assert run.returncode == 1
+        assert "pip install 'chatstore[postgres]'" in run.stderr + run.stdout
+        assert "Traceback" not in run.stderr
 
 
 def test_a_report_has_nothing_secret_in_it(filled: New, new_place: New) -> None:

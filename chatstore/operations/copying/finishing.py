@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from chatstore.cursor import CursorFactory
 from chatstore.errors import StorageError
@@ -19,6 +19,7 @@ from chatstore.schema import blobs, changes, context_keys, runs
 from chatstore.schema import leases as leases_table
 
 _LEASES = Rows(leases_table, "id")
+_NO_LEASES = Prepared(delete(leases_table))
 _COUNTS = Prepared(select(*(select(func.count()).select_from(one).scalar_subquery() for one in (changes, runs, blobs))))
 _KEYS = Prepared(select(func.count()).select_from(context_keys))
 
@@ -56,6 +57,7 @@ def remember(
 
 def copy_leases(source: Connection, target: Connection) -> None:
     """Has what is open be under the leases that it is under in the source."""
+    _NO_LEASES.run(target)
     for page in _LEASES.pages(source, -(2**63), 2**63 - 1):
         _LEASES.put(target, page)
 

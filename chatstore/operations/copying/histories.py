@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -78,15 +79,15 @@ def remove(target: Connection, history: int) -> None:
     HISTORIES.remove(target, history)
 
 
-def copy(source: Connection, target: Connection, unit: Sequence[Row]) -> None:
+def copy(source: Connection, target: Connection, unit: Sequence[Row], *, check_copy: bool = False) -> None:
     """Copies a group of histories. Raises StoreDamaged where one of them is not as it was written, and StorageError
-    where the copy is not what was read."""
+    where the copy is not what was read. `check_copy`: looks at the copy, which is the same by then, for the first."""
     first, last = unit[0][_ID], unit[-1][_ID]
     if unit[0][_ERASED]:
         _copy_rows(CHANGES, source, target, first, last, only=HISTORY_ERASED)
     else:
-        for row in unit:
-            _check(source, row)
+        if not check_copy:
+            _check(source, unit)
         for rows in OF_HISTORIES:
             _copy_rows(rows, source, target, first, last)
         _copy_bytes(source, target, first, last)
@@ -95,6 +96,8 @@ def copy(source: Connection, target: Connection, unit: Sequence[Row]) -> None:
     keys = [(name, value, row[_ID]) for row in unit for name, value in keys_of(row[_KEYS]).items()]
     if keys:
         _ADD_KEYS.many(target, keys)
+    if check_copy:
+        _check(target, unit)
 
 
 def drop_unused_bytes(target: Connection) -> None:
@@ -102,15 +105,18 @@ def drop_unused_bytes(target: Connection) -> None:
     _DROP_BLOBS.run(target)
 
 
-def _check(source: Connection, row: Row) -> None:
+def _check(conn: Connection, unit: Sequence[Row]) -> None:
     """Raises StoreDamaged where a history does not fit its log and its checksums."""
-    wrong: list[str] = []
-    tell = lambda index, table, what: wrong.append(  # noqa: E731
-        f"{what} ({table})" if index is None else f"block {index}: {what} ({table})"
-    )
-    HistoryCheck(lambda: nullcontext(source), row[_ID], tell, lambda _: None).run()
-    if wrong:
-        raise StoreDamaged(f"context {row[_CONTEXT]!a}: {wrong[0]}; run chatstore check, and copy what is sound")
+    for row in unit:
+        wrong: list[str] = []
+        tell = partial(_tell, wrong)
+        HistoryCheck(lambda: nullcontext(conn), row[_ID], tell, lambda _: None).run()
+        if wrong:
+            raise StoreDamaged(f"context {row[_CONTEXT]!a}: {wrong[0]}; run chatstore check, and copy what is sound")
+
+
+def _tell(wrong: list[str], index: int | None, table: str, what: str) -> None:
+    wrong.append(f"{what} ({table})" if index is None else f"block {index}: {what} ({table})")
 
 
 def _copy_rows(
