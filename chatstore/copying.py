@@ -15,6 +15,7 @@ from chatstore.databases.targets import Target, open_target
 from chatstore.errors import InvalidInput, UsageError
 from chatstore.model import Model
 from chatstore.operations.copying import finishing, histories, origins
+from chatstore.operations.copying.rows import digest
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.schema import blocks, is_open, is_running, runs
 
@@ -90,54 +91,61 @@ class _Copy:
         self._check_copy = check_copy
         self._target = target
         self._progress = progress
-        self._done = self._total = 0
+        self._done = self._total = self._histories = self._erased = 0
+        self._whole: set[int] = set()
 
     def run(self, source: str, target: str) -> CopyReport:
         """Copies what is not there yet, and says what is there then."""
-        rows = list(histories.every(self._source))
-        copied = self._begin()
-        resumed = self._copy(rows, copied)
+        self._copy(self._begin())
         with self._target.transaction() as conn:
-            kept, (entries, runs, blobs), interrupted = self._finish(conn, rows)
+            kept, (entries, runs, blobs), interrupted = self._finish(conn)
         self._target.publish()
-        erased = sum(map(histories.is_erased, rows))
         return CopyReport(
             source=source,
             target=target,
             identity=self._target.identity,
-            contexts=len(rows) - erased,
-            erased=erased,
+            contexts=self._histories - self._erased,
+            erased=self._erased,
             blocks=self._total,
             changes=entries,
             runs=runs,
             blobs=blobs,
-            resumed=resumed,
+            resumed=len(self._whole),
             interrupted=interrupted,
             places_kept=kept,
         )
 
-    def _copy(self, rows: list[Row], copied: dict[int, Row]) -> int:
-        """Copies the histories that are not there as they are now; how many were."""
-        whole = {row[0] for row in rows if copied.get(row[0]) == row}
-        self._total = sum(map(histories.blocks_of, rows))
-        self._tell(sum(histories.blocks_of(row) for row in rows if row[0] in whole))
-        self._remove([history for history in copied if history not in whole])
-        for unit in histories.units(iter(rows), copied):
+    def _copy(self, copied: dict[int, bytes]) -> None:
+        """Copies the histories that are not there as they are now."""
+        self._tell(self._survey(copied))
+        self._remove([history for history in copied if history not in self._whole])
+        for unit in histories.units(histories.every(self._source), self._whole):
             with self._target.transaction() as conn:
                 histories.copy(self._source, conn, unit, check_copy=self._check_copy)
             self._tell(sum(map(histories.blocks_of, unit)))
-        return len(whole)
+
+    def _survey(self, copied: dict[int, bytes]) -> int:
+        """Counts what there is to copy; how many blocks are copied already."""
+        there = 0
+        for row in histories.every(self._source):
+            self._histories += 1
+            self._erased += histories.is_erased(row)
+            self._total += histories.blocks_of(row)
+            if copied.get(row[0]) == digest(row):
+                self._whole.add(row[0])
+                there += histories.blocks_of(row)
+        return there
 
     def _tell(self, blocks: int) -> None:
         self._done += blocks
         if self._progress is not None:
             self._progress(self._done, self._total)
 
-    def _begin(self) -> dict[int, Row]:
-        """Marks the target as a copy of the source; the histories that are there from before."""
+    def _begin(self) -> dict[int, bytes]:
+        """Marks the target as a copy of the source; digests of the histories that are there from before."""
         identity = origins.info(self._source, "identity")
         with self._target.transaction() as conn:
-            copied = {row[0]: row for row in histories.every(conn)}
+            copied = {row[0]: digest(row) for row in histories.every(conn)}
             before = origins.info(conn, origins.COPYING)
             if before is None and copied:
                 raise InvalidInput("the store at the target is not empty; make a new one for the copy")
@@ -153,10 +161,10 @@ class _Copy:
             with self._target.transaction() as conn:
                 histories.remove(conn, history)
 
-    def _finish(self, conn: Connection, rows: list[Row]) -> tuple[bool, Row, int]:
+    def _finish(self, conn: Connection) -> tuple[bool, Row, int]:
         """Makes a store of the copy: whether its log kept its places, what it holds, and how much it had to end."""
         histories.drop_unused_bytes(conn)
-        finishing.compare(self._source, conn, rows)
+        finishing.compare(self._source, conn)
         counts = finishing.counts(conn)
         kept = finishing.remember(self._source, conn, self._target.settle)
         interrupted = finishing.interrupt(conn, self._target.identity)

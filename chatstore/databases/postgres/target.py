@@ -9,10 +9,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from chatstore.databases.postgres.inspecting import ServerInspector
+from chatstore.databases.postgres.listening import is_pooled
 from chatstore.databases.postgres.opening import read_identity
 from chatstore.databases.postgres.statements import PLACE_BITS
 from chatstore.databases.postgres.url import PostgresUrl
-from chatstore.errors import StoreBusy
+from chatstore.errors import StoreBusy, UsageError
+from chatstore.operations.prepared import driver
 
 _LOCK: Final = b"chatstore copy"
 # From the names alone a planner that has never seen the tables would read all of each.
@@ -26,6 +28,8 @@ class ServerTarget:
         self._schema = url.schema
         self._inspector = ServerInspector(url)
         try:
+            if is_pooled(driver(self._inspector.conn)):  # the lock would be that of nobody in particular
+                raise UsageError(f"a pooler answers for {url}; copy to the URL of the server itself")
             self.identity = read_identity(self._inspector.conn, url, whole=False)
             key = int.from_bytes(blake2b(self.identity.encode(), digest_size=8, key=_LOCK).digest(), signed=True)
             [(alone,)] = self._inspector.rows("SELECT pg_try_advisory_lock(%s)", key)  # until it is closed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from hashlib import sha256
@@ -52,12 +52,12 @@ def is_erased(row: Row) -> bool:
     return bool(row[_ERASED])
 
 
-def units(rows: Iterator[Row], copied: dict[int, Row]) -> Iterator[list[Row]]:
+def units(rows: Iterable[Row], copied: Container[int]) -> Iterator[list[Row]]:
     """Histories that are still to be copied, in groups that follow each other without a gap."""
     unit: list[Row] = []
     size = 0
     for row in rows:
-        whole = copied.get(row[_ID]) == row
+        whole = row[_ID] in copied
         alone = whole or row[_ERASED]
         if unit and (alone or size >= UNIT):
             yield unit
@@ -92,7 +92,7 @@ def copy(source: Connection, target: Connection, unit: Sequence[Row], *, check_c
             _copy_rows(rows, source, target, first, last)
         _copy_bytes(source, target, first, last)
     HISTORIES.put(target, list(unit))
-    _compare(HISTORIES, _sum(unit), target, first, last)
+    _compare(HISTORIES, sum_of(unit), target, first, last)
     keys = [(name, value, row[_ID]) for row in unit for name, value in keys_of(row[_KEYS]).items()]
     if keys:
         _ADD_KEYS.many(target, keys)
@@ -153,7 +153,8 @@ def _compare(rows: Rows, read: Sum, target: Connection, first: int, last: int) -
         )
 
 
-def _sum(rows: Sequence[Row]) -> Sum:
+def sum_of(rows: Iterable[Row]) -> Sum:
+    """How many there are, and what they are."""
     found = Sum()
     found.add(rows)
     return found
