@@ -150,7 +150,8 @@ class _Copy:
             if before is None and copied:
                 raise InvalidInput("the store at the target is not empty; make a new one for the copy")
             if before not in (None, identity):
-                raise InvalidInput("at the target is a copy of another store, not whole yet; finish or remove that")
+                left = self._target.unfinished
+                raise InvalidInput(f"there is a copy of another store, not whole yet; finish it, or remove {left}")
             origins.set_info(conn, origins.COPYING, identity)
             finishing.copy_leases(self._source, conn)
         return copied

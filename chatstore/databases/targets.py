@@ -12,7 +12,7 @@ from chatstore.databases import Place, driver_needed, sqlite_file
 from chatstore.databases.backup import sync_directory
 from chatstore.databases.inspecting import Inspector
 from chatstore.databases.sqlite import run
-from chatstore.errors import InvalidInput, StoreBusy
+from chatstore.errors import InvalidInput, StoreBusy, StoreNotFound
 from chatstore.operations.copying import origins
 from chatstore.operations.prepared import driver
 
@@ -21,6 +21,8 @@ class Target(Protocol):
     """A copy in the making. Only one process works on it, and nobody takes it for a store until it is whole."""
 
     identity: str
+    unfinished: str
+    """What to remove to give it up, while it is not whole."""
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """One that writes; rolled back by an error, else committed and synced."""
@@ -43,10 +45,12 @@ class FileTarget:
         if path.exists():
             raise InvalidInput(f"{path} is there already and was left as it is; name another file")
         self._path = path
+        if not path.parent.is_dir():
+            raise StoreNotFound(f"{path.parent} does not exist; make the directory first")
         with sqlite_file.reaching(path):
             self._new = path.parent / f".{path.name[:100]}-copying" / "copy.db"
-            if path.parent.is_dir():
-                self._new.parent.mkdir(mode=0o700, exist_ok=True)
+            self._new.parent.mkdir(mode=0o700, exist_ok=True)
+        self.unfinished = f"the directory {self._new.parent}"
         if not self._new.exists():
             sqlite_file.prepare(self._new, create=True)
         try:

@@ -12,7 +12,16 @@ import pytest
 from comparing import assert_equal, rows_of
 from stored import KINDS
 
-from chatstore import ChatStore, CursorExpired, InvalidInput, OpenError, StoreDamaged, UsageError
+from chatstore import (
+    AsyncChatStore,
+    ChatStore,
+    CursorExpired,
+    InvalidInput,
+    OpenError,
+    StoreDamaged,
+    StoreNotFound,
+    UsageError,
+)
 from chatstore.copying import CopyReport, copy
 from chatstore.databases import locate
 from chatstore.databases.inspectors import inspector
@@ -72,6 +81,21 @@ def test_who_comes_with_a_cursor_of_the_source_is_told_where_to_go_on(
             history.append_user_message("?", expect=cursor)
         with pytest.raises(InvalidInput, match="another store"):
             store.history("context-2").get_messages(after=cursor)
+
+
+@each_kind
+async def test_an_event_loop_is_told_the_same(kind: str, filled: New, new_place: New) -> None:
+    source, target = filled("file"), new_place(kind)
+    with ChatStore(source) as store:
+        cursor = store.history("context-4").get_messages()[2].cursor
+    copy(source, target)
+    async with AsyncChatStore(target) as store:
+        history = store.history("context-4")
+        with pytest.raises(CursorExpired) as expired:
+            await history.get_messages(after=cursor)
+        assert (await history.get_messages(after=expired.value.start))[0].index == 3
+        with pytest.raises(CursorExpired):
+            await anext(history.subscribe(after=cursor))
 
 
 def test_what_the_source_went_on_with_is_not_taken_for_what_the_copy_did(filled: New, new_place: New) -> None:
@@ -234,10 +258,12 @@ def test_a_place_that_is_taken_is_left_as_it_is(filled: New, new_place: New) -> 
         assert rows_of(target) == before
     with pytest.raises(InvalidInput, match="itself"):
         copy(source, source)
-    half = new_place("server")
-    assert _killed_half_way(source, half) == -signal.SIGKILL
-    with pytest.raises(InvalidInput, match="another store"):
-        copy(taken, half)
+    with pytest.raises(StoreNotFound, match="make the directory first"):
+        copy(source, f"{source}.d/copy.db")
+    for half in (new_place("server"), new_place("file")):
+        assert _killed_half_way(source, half) == -signal.SIGKILL
+        with pytest.raises(InvalidInput, match=r"another store.*remove the (directory|schema)"):
+            copy(taken, half)
 
 
 @each_kind

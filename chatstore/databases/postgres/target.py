@@ -26,6 +26,7 @@ class ServerTarget:
 
     def __init__(self, url: PostgresUrl) -> None:
         self._schema = url.schema
+        self.unfinished = f"the schema {url.schema} of {url}"
         self._inspector = ServerInspector(url)
         try:
             if is_pooled(driver(self._inspector.conn)):  # the lock would be that of nobody in particular
