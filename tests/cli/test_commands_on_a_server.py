@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from typer.testing import Result
 
 from chatstore import ChatStore, RunCancelled
+from chatstore.schema import SCHEMA_VERSION
 
 Run = Callable[..., Result]
 PASSWORD = "pass-word-9"
@@ -68,7 +69,7 @@ def test_what_a_store_on_a_server_is(said: Callable[..., str], url: str) -> None
     said("append", "c", "x", "--store", url)
     facts = json.loads(said("info", "--json", "--store", url))
     assert facts["url"].startswith("postgresql://") and "schema=chatstore" in facts["url"]
-    assert (facts["format"], facts["contexts"], facts["blocks"]) == (1, 1, 1)
+    assert (facts["format"], facts["contexts"], facts["blocks"]) == (SCHEMA_VERSION, 1, 1)
     assert facts["bytes_on_disk"] > 100_000
     assert facts["postgresql"]
 
@@ -85,7 +86,7 @@ def test_conversations_go_in_and_out(said: Callable[..., str], url: str, tmp_pat
 def test_a_store_is_made_and_said_to_be_there(said: Callable[..., str], empty: str) -> None:
     refused = said("ls", "--store", empty, exit_code=1)
     assert "chatstore migrate" in refused
-    assert "migrated from format 0 to 1" in said("migrate", empty)
+    assert f"migrated from format 0 to {SCHEMA_VERSION}" in said("migrate", empty)
     assert "nothing to do" in said("migrate", empty)
     assert said("ls", "--store", empty) == ""
     assert "migrated from format 0" in said("migrate", f"{empty}&schema=other", "--partitions", 3)

@@ -10,6 +10,7 @@ import pytest
 
 from chatstore import ChatStore, InvalidInput
 from chatstore.migrate import migrate
+from chatstore.schema import SCHEMA_VERSION
 
 IN_PARTS = {"append_keys", "block_blobs", "blocks", "changes", "runs", "tags"}
 LOCAL = {
@@ -76,7 +77,7 @@ def test_a_history_lies_in_one_part(parted: str) -> None:
 def test_a_store_that_is_there_is_not_parted_and_a_file_is_not_at_all(parted: str, tmp_path: object) -> None:
     with pytest.raises(InvalidInput, match="chatstore copy"):
         migrate(parted, partitions=8)
-    assert migrate(parted) == (1, 1)
+    assert migrate(parted) == (SCHEMA_VERSION, SCHEMA_VERSION)
     with pytest.raises(InvalidInput, match="a file has none"):
         migrate(f"{tmp_path}/chat.db", partitions=8)
     with pytest.raises(InvalidInput, match="from 0"):
