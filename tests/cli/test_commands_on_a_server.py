@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import postgres_server
 import psycopg
@@ -164,6 +165,25 @@ class TestDoctor:
         assert f"process {pid} (no name" in found
         assert "idle in transaction" in found
         assert f"pg_terminate_backend({pid})" in found
+
+    def test_what_a_user_may_not_do_is_named(self, said: Callable[..., str], url: str) -> None:
+        role, database = f"limited_{uuid4().hex}", make_url(url).database
+        with psycopg.connect(postgres_server.url_of(str(database)), autocommit=True) as conn:
+            conn.execute(f"CREATE ROLE {role} LOGIN")
+            try:
+                limited = make_url(url).set(username=role).render_as_string(hide_password=False)
+                assert "without USAGE on the schema chatstore" in said("doctor", limited, exit_code=1)
+                conn.execute(f"GRANT USAGE ON SCHEMA chatstore TO {role}")
+                conn.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA chatstore TO {role}")
+                found = said("doctor", limited, exit_code=1)
+                assert "without DELETE on chatstore.store_info, DELETE on chatstore.histories" in found
+                conn.execute(f"GRANT DELETE ON ALL TABLES IN SCHEMA chatstore TO {role}")
+                conn.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA chatstore TO {role}")
+                said("append", "c", "as docs/postgres.md has it", "--store", limited)
+                assert "may read and write everything" in said("doctor", limited, exit_code=1)
+            finally:
+                conn.execute(f"DROP OWNED BY {role}")
+                conn.execute(f"DROP ROLE {role}")
 
     def test_a_store_that_is_not_there(self, said: Callable[..., str], empty: str) -> None:
         assert "chatstore migrate" in said("doctor", empty, exit_code=1)

@@ -47,6 +47,7 @@ def server(url: PostgresUrl) -> Iterator[Finding]:
             yield _connections(inspector)
             yield _durability(inspector)
             yield from _held_back(inspector)
+            yield from _permissions(inspector, url)
     except DRIVER_ERRORS as error:
         raise translate_opening(error, str(url)) from error
 
@@ -54,7 +55,6 @@ def server(url: PostgresUrl) -> Iterator[Finding]:
 def store(url: PostgresUrl) -> Iterator[Finding]:
     """What can be said of the store there."""
     with ServerInspector(url) as inspector:
-        yield _permissions(inspector, url)
         yield _partitions(inspector, url)
         yield _autovacuum(inspector, url)
 
@@ -171,23 +171,30 @@ def _held_back(inspector: ServerInspector) -> Iterator[Finding]:
         yield Finding("horizon", "good", f"no transaction that writes is older than {_LONG:g} s")
 
 
-def _permissions(inspector: ServerInspector, url: PostgresUrl) -> Finding:
-    missing = [
-        f"{right} on {table}"
-        for table in metadata.tables
-        for right in _RIGHTS
-        if not inspector.rows("SELECT has_table_privilege(%s, %s)", f"{url.schema}.{table}", right)[0][0]
-    ]
-    missing += [
-        f"USAGE on {table}_id_seq"
-        for table in ("histories", "leases")
-        if not inspector.rows("SELECT has_sequence_privilege(%s, 'USAGE')", f"{url.schema}.{table}_id_seq")[0][0]
-    ]
+def _permissions(inspector: ServerInspector, url: PostgresUrl) -> Iterator[Finding]:
+    """What this user may do, where there is a store."""
+    may_use = inspector.rows(
+        "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s", url.schema
+    )
+    if not may_use:
+        return
+    missing = _missing(inspector, url) if may_use[0][0] else [f"USAGE on the schema {url.schema}"]
     if missing:
-        return Finding(
-            "permissions", "problem", f"without {', '.join(missing)}", "have the owner GRANT them to this user"
-        )
-    return Finding("permissions", "good", "this user may read and write everything of the store")
+        found = f"without {', '.join(missing[:5])}{f' and {len(missing) - 5:,} more' if len(missing) > 5 else ''}"
+        yield Finding("permissions", "problem", found, "have the owner GRANT that to this user; see docs/postgres.md")
+    else:
+        yield Finding("permissions", "good", "this user may read and write everything of the store")
+
+
+def _missing(inspector: ServerInspector, url: PostgresUrl) -> list[str]:
+    rights = [(f"{url.schema}.{table}", right) for table in metadata.tables for right in _RIGHTS]
+    may = "SELECT coalesce(has_table_privilege(to_regclass(%s), %s), true)"
+    missing = [f"{right} on {table}" for table, right in rights if not inspector.rows(may, table, right)[0][0]]
+    for sequence in (f"{url.schema}.{table}_id_seq" for table in ("histories", "leases")):
+        may = "SELECT coalesce(has_sequence_privilege(to_regclass(%s), 'USAGE'), true)"
+        if not inspector.rows(may, sequence)[0][0]:
+            missing.append(f"USAGE on {sequence}")
+    return missing
 
 
 def _partitions(inspector: ServerInspector, url: PostgresUrl) -> Finding:
