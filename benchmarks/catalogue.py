@@ -9,6 +9,7 @@ from benchmarks import (
     fan_out,
     idling,
     importing,
+    postgres,
     reading,
     starting,
     syncing,
@@ -29,4 +30,5 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *reading.BENCHMARKS,
     *contexts.BENCHMARKS,
     *starting.BENCHMARKS,
+    *postgres.BENCHMARKS,
 )

@@ -81,6 +81,10 @@ class Benchmark:
     units: Mapping[str, tuple[str, float]] = field(default_factory=lambda: {"seconds": ("µs", 1e6)})
     shown: Sequence[Statistic] = ("mean", "p50", "p99")
 
+    def is_called(self, name: str) -> bool:
+        """Whether a name is this one's, or that of all that begin like it."""
+        return self.name == name or self.name.startswith(f"{name}-")
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -24,10 +24,15 @@ TURN, BATCH, READS = 20, 5_000, 60
 def _read(blocks: Callable[[Scale], int], scale: Scale) -> Iterator[Callable[[], Round]]:
     with directory() as path, ChatStore(path / "chat.db", durability=UNSYNCED) as store:
         history = store.history("one")
-        drafts = _conversation(blocks(scale))
-        while batch := list(itertools.islice(drafts, BATCH)):
-            newest = history.append(batch)
-        yield partial(_round, history, newest)
+        yield partial(_round, history, filled(history, blocks(scale)))
+
+
+def filled(history: History, blocks: int) -> list[Block]:
+    """Appends so many; the newest of them."""
+    drafts = _conversation(blocks)
+    while batch := list(itertools.islice(drafts, BATCH)):
+        newest = history.append(batch)
+    return newest
 
 
 def _conversation(blocks: int) -> Iterator[BlockDraft]:
@@ -51,9 +56,6 @@ def _round(history: History, newest: list[Block]) -> Round:
     calls = sum(block.type == "function_call" for block in newest[-TURN:])
     behind, far_behind = newest[-BEHIND - 1].cursor, newest[-FAR_BEHIND - 1].cursor
 
-    def last() -> None:
-        assert len(history.get_messages(kind="transcript", last=LAST)) == LAST
-
     def since() -> None:
         assert len(history.since_last_user_message(types=["function_call"])) == calls
 
@@ -64,8 +66,17 @@ def _round(history: History, newest: list[Block]) -> Round:
         with history.subscribe(after=far_behind) as changes:
             next(changes)
 
-    reads = {"last 50": last, "calls": since, "catching up": catch_up, "first page": first_page}
+    reads = {"last 50": partial(_last, history), "calls": since, "catching up": catch_up, "first page": first_page}
     return {name: [_seconds(read) for _ in range(READS)] for name, read in reads.items()}
+
+
+def round_of_last(history: History) -> Round:
+    """The last messages of the transcript alone."""
+    return {"last 50": [_seconds(partial(_last, history)) for _ in range(READS)]}
+
+
+def _last(history: History) -> None:
+    assert len(history.get_messages(kind="transcript", last=LAST)) == LAST
 
 
 def _seconds(read: Callable[[], None]) -> float:

@@ -45,7 +45,7 @@ class Pace:
 STREAM, SILENCE, RARE_SILENCE = Pace(0.01, 200, 30), Pace(2.0, 3, 1), Pace(2.0, 1, 0)
 
 
-def _round(pace: Pace, scale: Scale, write: Write, subscriber: Line) -> Round:
+def one_round(pace: Pace, scale: Scale, write: Write, subscriber: Line) -> Round:
     """Writes at a pace; when each was called, when it returned, and when the subscriber had it."""
     count = scale.of(pace.full, pace.quick)
     subscriber.ask(count)
@@ -68,7 +68,7 @@ def _costs(called: list[int], returned: list[int], seen: list[int]) -> Round:
     }
 
 
-def _answer(line: Line, wait_for_one: Callable[[], object]) -> None:
+def answer(line: Line, wait_for_one: Callable[[], object]) -> None:
     """The subscriber's end of a round."""
     while True:
         count = line.receive()
@@ -87,13 +87,13 @@ def _chatstore(pace: Pace, scale: Scale) -> Iterator[Callable[[], Round]]:
         ChatStore(path / "chat.db", durability=UNSYNCED) as store,
         child(follow_chatstore, store.path) as subscriber,
     ):
-        yield partial(_round, pace, scale, store.history("live").append_assistant_message, subscriber)
+        yield partial(one_round, pace, scale, store.history("live").append_assistant_message, subscriber)
 
 
 def follow_chatstore(line: Line, path: str) -> None:
     """A subscriber in a process of its own."""
     with ChatStore(path, durability=UNSYNCED) as store, store.history("live").subscribe() as changes:
-        _answer(line, lambda: next(changes))
+        answer(line, lambda: next(changes))
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def _redis(pace: Pace, scale: Scale) -> Iterator[Callable[[], Round]]:
         from redis import Redis
 
         with Redis(port=port) as client, child(follow_redis, port) as subscriber:
-            yield partial(_round, pace, scale, lambda text: client.xadd("live", {"text": text}), subscriber)
+            yield partial(one_round, pace, scale, lambda text: client.xadd("live", {"text": text}), subscriber)
 
 
 def follow_redis(line: Line, port: str) -> None:
@@ -111,7 +111,7 @@ def follow_redis(line: Line, port: str) -> None:
 
     with Redis(port=int(port)) as client:
         entries = _read_redis(lambda last: client.xread({"live": last}, block=0)[0][1])
-        _answer(line, lambda: next(entries))
+        answer(line, lambda: next(entries))
 
 
 def _read_redis(read: Callable[[bytes], list[tuple[bytes, object]]]) -> Iterator[object]:
@@ -136,7 +136,7 @@ def _nats(pace: Pace, scale: Scale) -> Iterator[Callable[[], Round]]:
         runner.run(stream.add_stream(name="live", subjects=["live"]))
         with child(follow_nats, port) as subscriber:
             yield partial(
-                _round, pace, scale, lambda text: runner.run(stream.publish("live", text.encode())), subscriber
+                one_round, pace, scale, lambda text: runner.run(stream.publish("live", text.encode())), subscriber
             )
         runner.run(connection.close())
 
@@ -149,7 +149,7 @@ def follow_nats(line: Line, port: str) -> None:
         connection = runner.run(client.connect(f"nats://127.0.0.1:{port}"))
         messages = runner.run(connection.jetstream().subscribe("live", ordered_consumer=True))
         try:
-            _answer(line, lambda: runner.run(messages.next_msg(timeout=None)))
+            answer(line, lambda: runner.run(messages.next_msg(timeout=None)))
         finally:
             runner.run(connection.close())
 

@@ -21,6 +21,7 @@ from chatstore.errors import (
     BlobNotFound,
     BlockEnded,
     BlockNotFound,
+    BlocksRemoved,
     ChatStoreError,
     Conflict,
     ContextErased,
@@ -60,13 +61,14 @@ from chatstore.formats.anthropic_prompt import AnthropicPrompt, to_anthropic
 from chatstore.formats.openai_prompt import to_openai
 from chatstore.history import History
 from chatstore.kinds import Kind
+from chatstore.known_secrets import redact_secrets
 from chatstore.limits import Limits
 from chatstore.live.store_subscription import AsyncStoreSubscription, StoreSubscription
 from chatstore.live.subscription import AsyncSubscription, Subscription
 from chatstore.model import Block, BlockDraft, Context, Part, Retain, Run, RunError, Tag
 from chatstore.operations.integrity.checking import CheckReport, Problem
 from chatstore.prompts import last_turns, within_tokens
-from chatstore.redaction import Redactor, redact_secrets
+from chatstore.redaction import Redactor
 from chatstore.runs import AsyncRunHandle, AsyncRunScope, RunHandle, RunScope
 from chatstore.store import ChatStore
 
@@ -93,6 +95,7 @@ __all__ = [
     "BlockReader",
     "BlockUpdated",
     "BlockWriter",
+    "BlocksRemoved",
     "Change",
     "ChatStore",
     "ChatStoreError",

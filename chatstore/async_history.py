@@ -207,7 +207,8 @@ class AsyncHistory:
 
     async def erase(self) -> None:
         """As `History.erase`."""
-        await asyncio.to_thread((await self._store._open()).erase, self._context)
+        core = await self._store._open()
+        await self._store._settle(asyncio.to_thread(core.erase, self._context))
 
     async def tag(self, block: Block | str, *tags: Tag) -> Block:
         """As `History.tag`."""
@@ -222,7 +223,9 @@ class AsyncHistory:
 
     async def set_usage(self, block: Block | str, usage: dict[str, JsonValue]) -> Block:
         """As `History.set_usage`."""
-        return await self._write(marking.set_usage, requests.block_id(block), requests.usage(usage, self._store._rules))
+        rules = self._store._rules
+        given = requests.usage(usage, rules)
+        return await self._write(marking.set_usage, requests.block_id(block), given, rules.limits)
 
     async def _append(self, wanted: appending.Append) -> list[Block]:
         run_id = self._run_id()

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection
 
-from chatstore import core, growing_requests, requests
+from chatstore import checks, core, growing_requests, requests
 from chatstore.async_history import AsyncHistory
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.core import Core, Options
@@ -180,15 +180,14 @@ class AsyncChatStore:
         self, path: Location, *, overwrite: bool = False, progress: Progress | None = None
     ) -> BackupReport:
         """As `ChatStore.backup`; it works on a thread, and calls `progress` there."""
-        database = (await self._open()).database
-        return await self._settle(
-            asyncio.to_thread(backup.backup, files(database, "backup"), path, overwrite=overwrite, progress=progress)
-        )
+        database, told = files((await self._open()).database, "backup"), checks.progress(progress)
+        work = asyncio.to_thread(backup.backup, database, path, overwrite=overwrite, progress=told)
+        return await self._settle(work)
 
     async def check(self, *, progress: Progress | None = None) -> CheckReport:
         """As `ChatStore.check`; it works on a thread, and calls `progress` there."""
-        database = (await self._open()).database
-        return await self._settle(asyncio.to_thread(inspectors.check, database, self._place, progress))
+        database, told = (await self._open()).database, checks.progress(progress)
+        return await self._settle(asyncio.to_thread(inspectors.check, database, self._place, told))
 
     async def close(self) -> None:
         """As `ChatStore.close`."""

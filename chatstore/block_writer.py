@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 from weakref import finalize
 
 from chatstore import growing_requests
-from chatstore.errors import ChatStoreError, RunCancelled, StorageError, UsageError
+from chatstore.errors import ChatStoreError, LimitExceeded, RunCancelled, StorageError, UsageError
 from chatstore.model import Block, JsonValue
 from chatstore.operations import growing
 from chatstore.operations.growing import Ending
@@ -90,7 +90,7 @@ class BlockWriter:
 
     def _end(self, ending: Ending) -> Block:
         wait(self._growing.stop)
-        block = self._store._write(_end_of(self._growing, ending), self._growing.block.context_id)
+        block = self._store._write(_end_of(self._growing, ending, refuse=True), self._growing.block.context_id)
         self._ended = True
         self._dropped.detach()
         return block
@@ -106,6 +106,9 @@ class BlockWriter:
         ending = _ending_for(error)
         try:
             self._end(ending)
+        except LimitExceeded as refused:
+            self.fail(refused)
+            raise
         except ChatStoreError as refused:
             self._ended = _end_later(self._growing, refused, ending)
             if error is None:
@@ -162,7 +165,7 @@ class AsyncBlockWriter:
 
     async def _end(self, ending: Ending) -> Block:
         await wait_async(self._growing.stop)
-        write = _end_of(self._growing, ending)
+        write = _end_of(self._growing, ending, refuse=True)
         block = await self._store._write(write, self._growing.block.context_id, size=size_of(self._growing.length))
         self._ended = True
         self._dropped.detach()
@@ -193,6 +196,9 @@ class AsyncBlockWriter:
         ending = _ending_for(error)
         try:
             await asyncio.shield(self._end(ending))
+        except LimitExceeded as refused:
+            await self.fail(refused)
+            raise
         except ChatStoreError as refused:
             self._ended = _end_later(self._growing, refused, ending)
             if error is None:
@@ -207,14 +213,14 @@ def _ending_for(error: BaseException | None) -> Ending:
     return growing_requests.ending("failed", error=error)
 
 
-def _end_of(written: Growing, ending: Ending) -> Callable[[Transaction], Block]:
-    """The write that ends a block with the rest of its text."""
+def _end_of(written: Growing, ending: Ending, *, refuse: bool = False) -> Callable[[Transaction], Block]:
+    """The write that ends a block with the rest of its text; `refuse`: unless it is more than the limits."""
     return partial(
         growing.end_block,
         context=written.context,
         index=written.block.index,
         rest=written.rest(),
-        ending=growing_requests.ruled(ending, written.context),
+        ending=growing_requests.ruled(ending, written.context, refuse=refuse and ending.state == "closed"),
     )
 
 

@@ -6,7 +6,8 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from inspect import iscoroutinefunction
+from typing import Any, Final, TypeVar
 
 from chatstore.errors import InvalidData, InvalidInput, InvalidText, LimitExceeded
 from chatstore.limits import DEFAULT, Limits, exceeded
@@ -20,6 +21,7 @@ MAX_FILTERS: Final = 32
 MAX_SECONDS: Final = 1_000_000_000
 """The longest timeout."""
 
+F = TypeVar("F")
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -93,8 +95,16 @@ def json_text(value: object, what: str, depth: int = DEFAULT.depth) -> str:
     try:
         _check_json(value, what, depth)
     except _TooDeep:
-        raise exceeded(f"{what} is nested more than {depth} levels deep", "depth", depth) from None
+        raise exceeded(f"{what}: nested more than {depth} levels deep", "depth", depth) from None
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def size(texts: Iterable[str | None], what: str, most: int, hint: str = "") -> None:
+    """Refuses texts that are more than so many bytes together."""
+    given = [text for text in texts if text]
+    # One character is at most four bytes of UTF-8: only what may be too large is measured.
+    if sum(map(len, given)) * 4 > most and (bytes := sum(len(text.encode()) for text in given)) > most:
+        raise exceeded(f"{what} of {bytes:,} bytes of text and JSON{hint}", "block_bytes", most)
 
 
 def joined_json(parts: Mapping[str, object]) -> str:
@@ -155,9 +165,26 @@ def count(value: object, what: str) -> int:
 
 def seconds(value: object, what: str) -> float:
     """The value, if it is a time to wait: a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_SECONDS:
-        raise InvalidInput(f"{what} takes seconds, from 0 to {MAX_SECONDS:,}, and not {_shown(value)}")
+    return number(value, what, MAX_SECONDS, "seconds")
+
+
+def number(value: object, what: str, most: int, unit: str) -> float:
+    """The value, if it is so much of something: a finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+        raise InvalidInput(f"{what} takes {unit}, from 0 to {most:,}, and not {_shown(value)}")
     return float(value)
+
+
+def progress(value: F) -> F:
+    """The value, if it can be told how far something is."""
+    if value is not None and (not callable(value) or is_coroutine(value)):
+        raise InvalidInput(f"progress= takes a function of two numbers, not {_shown(value)}")
+    return value
+
+
+def is_coroutine(function: object) -> bool:
+    """Whether what a call of this gives would have to be awaited."""
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
 def _shown(value: object) -> str:

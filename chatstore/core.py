@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -42,8 +42,8 @@ COMPACT_EVERY = 5.0
 """Seconds after which the pieces of a finished block are removed, and between two looks for such."""
 PRUNE_EVERY = 5.0
 """Seconds between two steps of retention."""
-LOOK_EVERY = 0.4
-"""Seconds between two looks for dead processes."""
+ERASE_EVERY, SHORTLY = 2.0, 0.1
+"""Seconds between two looks for what was not erased to the end, and for which the log's readers are waited for then."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -60,12 +60,14 @@ class Options:
     retain: Retain | None = None
     redact: Redact | None = None
     limits: Limits = DEFAULT
-    listen_url: str | None = None
+    listen_url: str | None = field(default=None, repr=False)
 
     def check(self) -> None:
         """Raises InvalidInput where one of them is none."""
         checks.seconds(self.busy_timeout, "busy_timeout")
         checks.seconds(self.lease, "lease")
+        if self.retain is not None and not isinstance(self.retain, Retain):
+            raise InvalidInput(f"retain= takes Retain(blocks=…, days=…), not {type(self.retain).__name__}")
         if self.durability not in DURABILITIES:
             raise InvalidInput(f"unknown durability {self.durability!r}; it is one of {', '.join(DURABILITIES)}")
 
@@ -89,20 +91,27 @@ class Core:
         self.committer = Committer(self.database, self.cursors, self.hub.announce, options.durability)
         self.flusher = Flusher(self.committer)
         self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
-        self.flusher.every(COMPACT_EVERY, self.compact)
         self.faces = 0
         self._owner = Owner()
         self._watch = Watch(processes.machine(), processes.is_gone)
         self._next_look = 0.0
         self._pruned_to = 0
-        if options.retain is not None:
-            self.flusher.every(PRUNE_EVERY, self._prune_some)
-            self.flusher.start()
         try:
-            self.read(self._end_the_dead)
+            self._begin_chores()
         except BaseException:
             self.close()
             raise
+
+    def _begin_chores(self) -> None:
+        """Has done from time to time what has to be, and now what others left undone."""
+        self.flusher.every(COMPACT_EVERY, self.compact)
+        self.flusher.every(ERASE_EVERY, partial(self._erase_some, SHORTLY))
+        if self.options.retain is not None:
+            self.flusher.every(PRUNE_EVERY, self._prune_some)
+            self.flusher.start()
+        self.read(self._end_the_dead)
+        if self.read(erasing.is_unfinished):  # whoever began it died, or could not end it
+            self.flusher.start()
 
     def compact(self) -> bool:
         """Removes some of the pieces of blocks that ended a while ago; whether there may be more."""
@@ -122,9 +131,22 @@ class Core:
     def erase(self, context: ContextRef) -> None:
         """Erases a context; returns when no byte of it is left in the store's files."""
         self.committer.run(partial(erasing.erase, context=context))
-        while self.committer.run(erasing.purge):
-            pass
-        self.committer.scrub()
+        try:
+            while self._erase_some():
+                pass
+        except BaseException:
+            self.flusher.start()  # it is gone on with there
+            raise
+
+    def _erase_some(self, patience: float | None = None) -> bool:
+        """Goes on with what is being erased; whether there is more to do."""
+        if not self.read(erasing.is_unfinished):
+            return False
+        purged = self.committer.run(lambda transaction: erasing.purge(transaction.conn))
+        if purged:
+            self.committer.scrub(patience)
+            self.committer.run(lambda transaction: erasing.finish(transaction.conn, purged))
+        return True
 
     def prune(self) -> int:
         """Removes what the store is not told to retain; how many blocks."""
@@ -152,11 +174,11 @@ class Core:
         """Ends what dead processes left open; looked at while anyone follows, and when the store is opened."""
         if (now := time.monotonic()) < self._next_look:
             return
-        self._next_look = now + LOOK_EVERY
+        self._next_look = now + self.database.watches_every
         held = [lease for lease in leases.all_leases(conn) if lease.id != self.lease.id]
         for lease in self._watch.expired(held, now):
             try:
-                ended = self.committer.run(partial(leases.take_away, lease_id=lease.id))
+                ended = self.committer.run(partial(leases.take_away, lease_id=lease.id, beats=lease.beats))
             except ChatStoreError as error:
                 _log.warning("what process %d left open stays so for now: %s", lease.pid, error)
             else:
@@ -226,10 +248,8 @@ def acquire(location: Location | Place, options: Options) -> Core:
 def _check_same(opened: Options, asked: Options, path: str) -> None:
     for name in ("wake", "busy_timeout", "lease", "durability", "retain", "redact", "limits", "listen_url"):
         if (given := getattr(asked, name)) != (held := getattr(opened, name)):
-            raise InvalidInput(
-                f"{path} is open in this process with {name}={held!r}, and now asked for with {given!r};"
-                " close the other store, or share it"
-            )
+            how = f"another {name}=" if name == "listen_url" else f"{name}={held!r}, and now asked for with {given!r}"
+            raise InvalidInput(f"{path} is open in this process with {how}; close the other store, or share it")
 
 
 def release(core: Core) -> None:

@@ -46,7 +46,10 @@ def context_mark(context_id: str) -> str:
 
 
 def tombstone(context_id: str) -> str:
-    """What is left of the name of an erased context: NUL, which no name has, its mark, and 32 digits of a digest."""
+    """What is left of the name of an erased context: NUL, which no name has, its mark, and 32 digits of a digest.
+
+    A key for the digest would have to be in the file too, and stay the same in its backups: who guesses has it as well.
+    """
     return f"\0{context_mark(context_id)}{blake2b(context_id.encode(), digest_size=16).hexdigest()}"
 
 

@@ -10,6 +10,7 @@
     │   └── CursorExpired         what lay behind it was removed by retention, or is in a copy now
     ├── Conflict                  `expect=`: something was written after that cursor
     ├── KeyConflict               `key=`: used before, with other content
+    ├── BlocksRemoved             `key=`: stored before, and removed by retention since
     ├── BlockEnded                the block is not open any more
     ├── RunOver                   the run ended, and writes into it are refused
     │   ├── RunCancelled          somebody stopped it
@@ -126,6 +127,20 @@ class KeyConflict(ChatStoreError):
     """The key was used before in this history, with other content; nothing of this append was stored."""
 
     code = "key_conflict"
+
+
+class BlocksRemoved(ChatStoreError):
+    """The key was stored before, with the same content, and retention removed some or all of its blocks; nothing is
+    stored a second time. Take the append for done."""
+
+    code = "blocks_removed"
+
+    def __init__(self, message: str, *, first_index: int, count: int) -> None:
+        super().__init__(message)
+        self.first_index = first_index
+        """The index of the first block that was stored under the key."""
+        self.count = count
+        """How many there were."""
 
 
 class BlockEnded(ChatStoreError):

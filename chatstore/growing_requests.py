@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from chatstore import checks
 from chatstore.cursor import Cursor
 from chatstore.errors import InvalidInput, KeyConflict
+from chatstore.limits import Limits
 from chatstore.model import Block, JsonValue, Run, RunError, State
 from chatstore.operations import running
 from chatstore.operations.appending import Append, NewBlock
@@ -22,6 +24,12 @@ from chatstore.requests import usage as usage_json
 from chatstore.writing import drafts
 from chatstore.writing.drafts import RULES, BlockOptions, Rules, rules_of
 from chatstore.writing.lease import LeaseHolder
+
+LONGEST_ERROR: Final = 1_000_000
+"""Bytes that are kept of an error's message and of a traceback; less where a store's `block_bytes` are."""
+CUT: Final = " [cut]"
+_WIDEST: Final = Rules(Limits(block_bytes=900_000_000, depth=200))
+"""What some store may allow; what the block's own does is looked at with its end."""
 
 
 def text(value: object) -> str:
@@ -39,21 +47,19 @@ def ending(
     """How an open block ends."""
     return Ending(
         state,
-        None if data is None else checks.json_text(data, "data"),
-        None if usage is None else usage_json(usage),
+        None if data is None else checks.json_text(data, "data", _WIDEST.limits.depth),
+        None if usage is None else usage_json(usage, _WIDEST),
         None if error is None else error_json(error),
     )
 
 
-def ruled(ending: Ending, context: ContextRef) -> Ending:
-    """An ending as the rules of a block's context have it."""
+def ruled(ending: Ending, context: ContextRef, *, refuse: bool = False) -> Ending:
+    """An ending as the rules of a block's context have it; `refuse`: also of the block as a whole."""
     rules = rules_of(context)
-    if rules is RULES:
-        return ending
     data = None if ending.data is None else _data_json(json.loads(ending.data), rules)
     usage = None if ending.usage is None else usage_json(json.loads(ending.usage), rules)
     error = None if ending.error is None else error_json(RunError(**json.loads(ending.error)), context)
-    return Ending(ending.state, data, usage, error)
+    return Ending(ending.state, data, usage, error, rules.limits, refuse)
 
 
 def _data_json(data: JsonValue, rules: Rules) -> str:
@@ -74,9 +80,15 @@ def error_json(error: BaseException | RunError | str, context: ContextRef | None
 
 
 def trace_text(text: str, context: ContextRef | None = None) -> str:
-    """Text about an error that can be stored, whatever was in it; `[redacted]`, if it cannot be redacted."""
-    redact = None if context is None else rules_of(context).redact
-    return printable(text) if redact is None else redacted_or_hidden(redact, printable(text))
+    """Text about an error that can be stored, whatever was in it; `[redacted]`, if it cannot be redacted.
+
+    An error is never lost to a limit: text that is too long is cut, and says so.
+    """
+    rules = RULES if context is None else rules_of(context)
+    shown = printable(text) if rules.redact is None else redacted_or_hidden(rules.redact, printable(text))
+    most = min(LONGEST_ERROR, rules.limits.block_bytes)
+    encoded = shown.encode()
+    return shown if len(encoded) <= most else encoded[: max(0, most - len(CUT))].decode(errors="ignore") + CUT
 
 
 def _message(error: BaseException) -> str:

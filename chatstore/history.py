@@ -64,8 +64,8 @@ class History:
         """Stores one draft, or several as one batch: all of it or none, with consecutive indexes.
 
         `key`: a name for this append, to repeat it safely: with the same content the blocks already stored are
-        returned, with other content it raises KeyConflict. `expect`: a cursor; raises Conflict, with the current
-        head, if anything was written after it.
+        returned, with other content it raises KeyConflict, and where retention removed some of them BlocksRemoved.
+        `expect`: a cursor; raises Conflict, with the current head, if anything was written after it.
         """
         one = isinstance(drafts, BlockDraft)
         wanted = requests.append(self._context, [drafts] if isinstance(drafts, BlockDraft) else drafts, key, expect)
@@ -106,8 +106,8 @@ class History:
     ) -> Block:
         """Stores a function call: `data` has name, arguments and call_id, `text` the arguments as they were given.
 
-        Arguments given as a string are the model's own JSON, kept to the letter; where it does not parse,
-        `data["arguments"]` is None.
+        Arguments given as a string are the model's own JSON, kept to the letter; where it does not parse, or is deeper
+        than the limit, `data["arguments"]` is None.
         """
         return self._append(requests.append_call(self._context, name, arguments, call_id, options))[0]
 
@@ -233,8 +233,10 @@ class History:
         """Removes the context and everything in it, for good; its name is not used again.
 
         Everybody who follows it is told (HistoryErased); reads and writes from then on raise ContextErased. Returns
-        when no byte of it is left in the store's files, and raises StoreBusy if somebody reads for so long that its
-        log cannot be emptied: call it again. What was backed up or exported is not reached.
+        when no byte of it is left in the store's files: at the end they are built anew, some 2 s for 100 MB in which
+        nobody else can write. Raises StoreBusy if somebody reads for so long that the log cannot be emptied; it is then
+        gone on with in the background, or by the next call. What was backed up or exported is not
+        reached, nor what `chatstore check --repair` left beside the store.
         """
         self._store._open().erase(self._context)
 
@@ -251,7 +253,9 @@ class History:
 
     def set_usage(self, block: Block | str, usage: dict[str, JsonValue]) -> Block:
         """Sets what a block cost: a dict such as `{"input_tokens": 12}`. The block as it is then."""
-        return self._write(marking.set_usage, requests.block_id(block), requests.usage(usage, self._store._rules))
+        rules = self._store._rules
+        given = requests.usage(usage, rules)
+        return self._write(marking.set_usage, requests.block_id(block), given, rules.limits)
 
     def _append(self, wanted: appending.Append) -> list[Block]:
         run_id = self._run_id()

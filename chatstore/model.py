@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chatstore import checks
 from chatstore.cursor import Cursor
 
 JsonValue: TypeAlias = Any
@@ -15,6 +17,7 @@ JsonValue: TypeAlias = Any
 
 PartType = Literal["text", "image", "audio", "file"]
 State = Literal["open", "closed", "failed", "cancelled", "interrupted"]
+_MAX_DAYS: Final = 1_000_000
 _set = object.__setattr__
 RunState = Literal["running", "completed", "failed", "cancelled", "interrupted"]
 
@@ -152,20 +155,30 @@ class Run(Model):
     ended_at: datetime | None
 
 
-class Retain(Model):
-    """What a store keeps of each history: its newest `blocks`, and those of the last so many `days`; None keeps all.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retain:
+    """What a store keeps of each history: its newest `blocks`, of these those of the last so many `days`; None keeps
+    all. Where both are given, the stricter one wins.
 
     Open blocks, and all that follows them, are kept in any case.
     """
 
-    blocks: int | None = Field(default=None, ge=0)
-    days: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    blocks: int | None = None
+    days: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.blocks is not None:
+            checks.count(self.blocks, "Retain(blocks=…)")
+        if self.days is not None:
+            checks.number(self.days, "Retain(days=…)", _MAX_DAYS, "days")
 
 
 class Context(Model):
     """A history as a list of contexts shows it.
 
-    `count` is its number of blocks, `head` the cursor of its last change, `keys` the context keys it was made with.
+    `count` is the number of blocks that are there, `head` the cursor of its last change, `keys` the context keys it was
+    made with. `updated_at` is when a block or a run last began, changed or ended; text that grows meanwhile does not
+    move it.
     """
 
     context_id: str

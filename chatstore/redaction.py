@@ -41,7 +41,7 @@ class Stream(Protocol):
         """No more comes: what was held back."""
 
 
-class _Finder:
+class Finder:
     """Finds matches, of which the last group that matched is the secret, and what may become one with more text.
 
     `begun` is the same expression for a text that ends within the secret, or where it is not known yet whether the
@@ -94,14 +94,14 @@ class Redactor:
     def __init__(self, patterns: Iterable[str], *, hold: int = 64, names: str | None = None) -> None:
         if isinstance(patterns, str) or not 1 <= hold <= LONGEST:
             raise InvalidInput(f"a Redactor takes a list of patterns, and hold= from 1 to {LONGEST:,} characters")
-        self._finders = tuple(_Finder(_checked(pattern), hold=hold) for pattern in patterns)
+        self._finders = tuple(Finder(_checked(pattern), hold=hold) for pattern in patterns)
         self._names = None if names is None else _checked(names)
 
     def also(self, patterns: Iterable[str], *, hold: int = 64) -> Redactor:
         """A redactor that replaces all that this one does, and these too."""
         return Redactor(patterns, hold=hold)._with(self._finders, self._names)
 
-    def _with(self, finders: tuple[_Finder, ...], names: str | None) -> Self:
+    def _with(self, finders: tuple[Finder, ...], names: str | None) -> Self:
         self._finders, self._names = (*finders, *self._finders), names or self._names
         return self
 
@@ -224,12 +224,14 @@ def redacted(redact: Redact, text: str) -> str:
         return text
     try:
         found = redact(text)
-        if isinstance(found, str):
-            found.encode()
     except Exception as error:
         raise RedactionFailed(f"redact= raised {type(error).__name__}, and what it was given is not stored") from error
     if not isinstance(found, str):
         raise RedactionFailed(f"redact= returned {type(found).__name__}; it has to return str")
+    try:
+        found.encode()
+    except UnicodeEncodeError as error:
+        raise RedactionFailed("redact= returned text that cannot be stored: it has a lone surrogate") from error
     return found
 
 
@@ -256,65 +258,3 @@ def redacted_json(redact: Redact, value: object) -> object:
 
 def _hide(_: str) -> str:
     return REPLACEMENT
-
-
-_NAMES = (
-    "(?=[PSCARIpscari])(?i:pass(?:word|wd|phrase|code)|secret|credentials?|(?:api|access|private|account)[_-]?key"
-    "|(?:access|auth|refresh|session|id)[_-]?token)"
-)
-_IS = r"[ \t]{0,8}(?:=>|[:=])\*{0,2}[ \t]{0,8}"
-_QUOTE = r"\\{0,4}[\"']"
-_PLAIN = r"[^\s\"'\\,;&<>]"
-_WORD, _START = "[A-Za-z0-9_-]", "(?<![A-Za-z0-9_-])"
-_PEM = r"(?:[A-Za-z0-9+/=\s\\:,]|-(?!-))"
-_JWT = (f"{_WORD}{{7,4096}}", f"{_WORD}{{1,4096}}")
-_USER = r"[^\s/?#\"'<>]"
-
-
-def _finder(before: str, secret: str, begun: str, after: str = "") -> _Finder:
-    return _Finder(f"{before}({secret}){after}", f"{before}({begun})\\Z")
-
-
-def _named(double: str, single: str, escaped: str, plain: str, end: str = "") -> str:
-    """A name, an equals sign or colon, and a value: in quotes, in quotes that are escaped, or a word."""
-    quoted = rf"(?:{_QUOTE})?{_IS}(?:\"({double})|'({single})|\\{{1,4}}[\"']({escaped}))"
-    return rf"{_NAMES}\*{{0,2}}(?:{quoted}|{_IS}({plain})){end}"
-
-
-_SECRETS = (
-    _Finder(
-        _named(
-            r'(?:[^"\\\n]|\\.){1,4096}',
-            r"(?:[^'\\\n]|\\.){1,4096}",
-            r"[^\"'\\\n]{1,4096}",
-            rf"(?!\*|\[redacted\]|(?:str|None|null|true|false)\b){_PLAIN}{{0,4095}}(?![)\]}}]){_PLAIN}",
-        ),
-        _named(
-            r'(?:[^"\\\n]|\\.){0,4096}\\?',
-            r"(?:[^'\\\n]|\\.){0,4096}\\?",
-            r"[^\"'\\\n]{1,4096}",
-            f"{_PLAIN}{{1,4096}}",
-            end=r"\Z",
-        ),
-    ),
-    _finder(
-        r"(?i:authorization)(?:\\{0,4}[\"'])?[ \t]{0,8}[:=][ \t]{0,8}(?:\\{0,4}[\"'])?"
-        r"(?i:bearer|basic|token|apikey)[ \t]{1,8}",
-        f"{_PLAIN}{{1,4096}}",
-        f"{_PLAIN}{{1,4096}}",
-    ),
-    _finder(r"(?i:bearer)[ \t]{1,8}", r"[\w.~+/=-]{20,4096}", r"[\w.~+/=-]{1,4096}"),
-    # A digit or capital, for names in lower case with hyphens are no keys.
-    _finder(f"{_START}sk-", f"(?={_WORD}{{0,4095}}[A-Z0-9]){_WORD}{{20,4096}}", f"{_WORD}{{1,4096}}"),
-    _finder(f"{_START}(?:gh[a-z]_|github_pat_|AIza)", f"{_WORD}{{20,4096}}", f"{_WORD}{{1,4096}}"),
-    _finder(f"{_START}x(?:ox[a-z]|app)-", f"{_WORD}{{10,4096}}", f"{_WORD}{{1,4096}}"),
-    _finder("(?<![A-Za-z0-9])(?:AKIA|ASIA)", "[A-Z0-9]{16}", "[A-Z0-9]{1,16}", "(?![A-Za-z0-9])"),
-    _finder(f"{_START}eyJ", rf"{_JWT[0]}(?:\.{_JWT[0]}){{2}}", rf"{_JWT[1]}(?:\.{_JWT[1]}){{0,2}}\.?"),
-    _finder("-----BEGIN [A-Z ]{0,32}PRIVATE KEY(?: BLOCK)?-----", f"{_PEM}{{16,16384}}", f"{_PEM}{{1,16384}}"),
-    _finder("://", rf"{_USER}{{0,1023}}:{_USER}{{1,1024}}", f"{_USER}{{1,2048}}", "@"),
-)
-
-redact_secrets: Final = Redactor([])._with(_SECRETS, f"{_NAMES}|(?i:authorization)")
-"""Replaces API keys (OpenAI, Anthropic, AWS, GitHub, Slack, Google), JSON Web Tokens, private keys in PEM, passwords
-and such after their names, `Authorization:` headers, and users with passwords in URLs, of up to 4,096 characters (PEM:
-16,384; URLs: 1,024). It goes by their form: it can miss a secret, and hide what is none."""

@@ -131,6 +131,7 @@ def tags(given: Sequence[Tag], rules: Rules = RULES) -> str:
         text = drafts.tags_json(drafts.redacted_tags(given, rules.redact), rules.limits)
     if text is None:
         raise InvalidInput("no tags given")
+    checks.size([text], "tags", rules.limits.block_bytes)
     return text
 
 
@@ -138,7 +139,9 @@ def usage(given: Mapping[str, JsonValue], rules: Rules = RULES) -> str:
     """Usage as JSON."""
     if not isinstance(given, Mapping):
         raise InvalidInput(f"usage is {type(given).__name__}; it takes a dict")
-    return checks.json_text(dict(given), "usage", rules.limits.depth)
+    text = checks.json_text(dict(given), "usage", rules.limits.depth)
+    checks.size([text], "usage", rules.limits.block_bytes)
+    return text
 
 
 def window(

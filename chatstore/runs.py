@@ -25,6 +25,7 @@ from chatstore.model import JsonValue, Run
 from chatstore.operations import running
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import ContextRef, Transaction
+from chatstore.writing.drafts import rules_of
 from chatstore.writing.growing import ENDED, Flusher, Growing
 from chatstore.writing.waiting import wait, wait_async
 
@@ -69,7 +70,7 @@ class _Scope:
 
     def set_usage(self, usage: Mapping[str, JsonValue]) -> None:
         """What the run cost, such as `{"input_tokens": 12}`; stored with its end."""
-        self._usage = requests.usage(usage)
+        self._usage = requests.usage(usage, rules_of(self._context))
 
     def _start(self, core: Core) -> Callable[[Transaction], Run]:
         """The write that starts the run."""
@@ -101,6 +102,7 @@ class _Scope:
         return [] if self._flusher is None else self._flusher.of_run(self.id)
 
     def _write(self, ending: RunEnding) -> Callable[[Transaction], Run]:
+        ending = replace(ending, limits=rules_of(self._context).limits)
         return partial(running.end_run, context=self._context, run_id=self.id, ending=ending)
 
     def _end_with(self, ending: RunEnding, blocks: Iterable[Growing]) -> Callable[[Transaction], Run]:

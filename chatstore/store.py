@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection
 
-from chatstore import core, growing_requests, requests
+from chatstore import checks, core, growing_requests, requests
 from chatstore.block_writer import BlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
@@ -52,7 +52,8 @@ class ChatStore:
     database itself, to listen at where `location` is that of a pooler.
     `durability`: what a power cut can take. "token" syncs no commit, so the last moments of anything; "message" syncs
     all but the text of blocks still open, so nothing that was finished; "full" syncs that too. The death of a process
-    takes nothing that was acknowledged, whichever it is.
+    takes nothing that was acknowledged, whichever it is. On a server "message" syncs that text too, for a process may
+    outlive its server; with "token" the crash of a server may take some from the middle of what it writes.
 
     `retain`: what is kept of each history. What is older is removed little by little, beside the writes of this
     process, or at once by `prune()`; cursors from before raise CursorExpired.
@@ -204,7 +205,8 @@ class ChatStore:
         of this one are refused there. The file is whole and synced to the disk when it appears at `path`, with mode
         0600; one that is there already is an InvalidInput, unless `overwrite`. `progress(done, total)` is told bytes.
         """
-        return backup.backup(files(self._open().database, "backup"), path, overwrite=overwrite, progress=progress)
+        database, told = files(self._open().database, "backup"), checks.progress(progress)
+        return backup.backup(database, path, overwrite=overwrite, progress=told)
 
     def check(self, *, progress: Progress | None = None) -> CheckReport:
         """Compares all that is stored with the log and its checksums, and says what is damaged, block by block.
@@ -212,7 +214,7 @@ class ChatStore:
         Others may go on writing: it reads in short pages. `progress(done, total)` is told blocks. Every problem found
         is in the report, and nothing is changed; `chatstore check --repair` changes it.
         """
-        return inspectors.check(self._open().database, self._place, progress)
+        return inspectors.check(self._open().database, self._place, checks.progress(progress))
 
     def close(self) -> None:
         """Ends the store's subscriptions and closes it. Idempotent."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import opened_files
 import pytest
 import pytest_asyncio
+from data_support import FIGURE
 from hypothesis import settings
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
@@ -79,6 +80,16 @@ def no_database_opened_by_hand() -> Iterator[None]:
     opened_files.forget()
     yield
     assert not (wrong := opened_files.wrongly_opened()), ", ".join(wrong)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows the figures that tests printed: what was measured, however it ended."""
+    reports = (one for ended in ("passed", "failed", "xfailed") for one in terminalreporter.getreports(ended))
+    lines = [line for one in reports for line in one.capstdout.splitlines() if line.startswith(FIGURE)]
+    if lines:
+        terminalreporter.section("figures")
+    for line in lines:
+        terminalreporter.line(line)
 
 
 def _left_behind(tmp_path: Path, before: set[threading.Thread]) -> list[str]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+FIGURE = "figure: "
+"""What lines begin with that tests print and the end of a run repeats."""
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -40,5 +42,5 @@ def canonical(value: object) -> str:
 
 
 def report(*lines: str) -> None:
-    """Prints figures beside a test's verdict; `pytest -s` shows them."""
-    print("", *lines, sep="\n  ")
+    """Figures of a test; the end of the run shows them."""
+    print("", *(f"{FIGURE}{line}" for line in lines), sep="\n")

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatstore import BlockDraft, ChatStore, History, Part, Tag
+from chatstore import BlockDraft, ChatStore, History, Part, Retain, Tag
+from chatstore.schema import metadata
 
-TABLES = ("blocks", "changes", "runs", "tags", "blobs", "histories")
-UNPROVED = {
-    ("histories", "context_id"),
-    ("histories", "created_at"),
-    ("histories", "updated_at"),
-}
-"""Columns that no checksum covers, and nothing else that is stored repeats."""
-_NUMBERS = {"id", "history_id"}
+TABLES = tuple(metadata.tables)
+KEPT_BY_AN_INDEX = ("changes", "id")
+"""The column that no checksum has, as SQLite chooses it while it writes the row: an index of SQLite's has it, too."""
+_INDEX = "changes_sequence"
 _HELD = """SELECT h.context_id, b.block_index FROM block_blobs b JOIN histories h ON h.id = b.history_id
            WHERE b.digest = ?"""
-# An entry about a block or a run that a later one has replaced: nothing is compared with its checksum any more.
-_REPLACED = """SELECT EXISTS (SELECT 1 FROM changes l WHERE l.history_id = ? AND l.sequence > ? AND l.type > 0
-               AND (l.block_index = ? OR l.type > 4 AND l.text = CAST(? AS TEXT)))"""
+# A process that dies with a run and blocks open, and leaves its lease.
+_LEFT_OPEN = """
+import os, sys
+from chatstore import ChatStore, Tag
+history = ChatStore(sys.argv[1], durability="full").history("left open")
+with history.run():
+    first, second = history.open_message(author="one"), history.open_message(author="two")
+    for number in range(4):
+        first.write(f"piece {number} "), first.flush()
+        second.write(f"part {number} "), second.flush()
+    history.tag(first.block, Tag(kind="topic", name="open"))
+    first.close()
+    os._exit(0)
+"""
 
 
 def fill(path: Path, contexts: int = 6) -> None:
@@ -37,6 +47,23 @@ def fill(path: Path, contexts: int = 6) -> None:
         answer.write("said and kept: ")
         answer.flush()
         answer.cancel()
+
+
+def fill_all(path: Path) -> None:
+    """The same, with what retention, an erasure, a dead process and pieces that are not compacted leave."""
+    fill(path)
+    with ChatStore(path, retain=Retain(blocks=9)) as store:
+        converse(store.history("retained"), 7)
+        with store.history("retained").run():
+            store.history("retained").append([BlockDraft(text=str(number)) for number in range(4)])
+            first = store.history("retained").get_messages()[0]
+            store.history("retained").tag(first, Tag(kind="topic", name="old"))
+            store.history("retained").append([BlockDraft(text=str(number)) for number in range(10)])
+            assert store.prune()
+        store.history("secret").append_user_message("forget me")
+        store.history("secret").erase()
+        store.history("only tagged").tag_context(Tag(kind="list", name="alone"))
+    subprocess.run([sys.executable, "-c", _LEFT_OPEN, path], check=True, timeout=60)
 
 
 def converse(history: History, number: int) -> None:
@@ -71,47 +98,54 @@ class Flip:
 
 
 class Flipper:
-    """Turns a bit of any value, and back again."""
+    """Turns a bit of any value of any row, and back again."""
 
-    def __init__(self, conn: sqlite3.Connection, seed: int) -> None:
-        self._conn = conn
-        self._conn.text_factory = bytes
+    def __init__(self, path: Path, seed: int) -> None:
+        self._path = path
         self._random = random.Random(seed)
-        names = conn.execute("SELECT id, context_id FROM histories").fetchall()
+        self._conn = self._connected()
+        names = self._conn.execute("SELECT id, context_id FROM histories").fetchall()
         self._names = {id: name.decode() for id, name in names}
+        self.tables = [table for table in TABLES if self._count(table)]
 
-    def flip(self, table: str) -> Flip:
-        """Turns a bit somewhere in a table. What no checksum covers is left out."""
+    def close(self) -> None:
+        self._conn.close()
+
+    def flip(self, table: str, column: str | None = None) -> Flip:
+        """Turns a bit somewhere in a table, or in one of its columns."""
+        wanted = column
         while True:
             before = self._row(table)
-            column = self._random.choice([name for name, value in before.items() if value is not None])
-            if self._is_left_out(table, column, before):
+            known = [name for name, value in before.items() if value is not None and wanted in (None, name)]
+            if not known:
                 continue
+            column = self._random.choice(known)
             after = {**before, column: self._turned(before[column])}
             try:
-                self._replace(table, before, after)
+                self._replace(table, column, before, after)
             except sqlite3.IntegrityError:
+                self._conn.rollback()
                 continue  # a key that there is
             context_id, blocks = self._concerned(table, before)
             return Flip(table, column, before, after, context_id, blocks)
 
     def undo(self, flip: Flip) -> None:
         """Turns it back."""
-        self._replace(flip.table, flip.after, flip.before)
+        self._replace(flip.table, flip.column, flip.after, flip.before)
+
+    def _connected(self) -> sqlite3.Connection:
+        conn = sqlite3.connect(self._path)
+        conn.text_factory = bytes
+        return conn
+
+    def _count(self, table: str) -> int:
+        [(count,)] = self._conn.execute(f"SELECT count(*) FROM {table}")
+        return int(count)
 
     def _row(self, table: str) -> dict[str, Any]:
-        [(count,)] = self._conn.execute(f"SELECT count(*) FROM {table}")
-        cursor = self._conn.execute(f"SELECT * FROM {table} LIMIT 1 OFFSET ?", (self._random.randrange(count),))
+        at = self._random.randrange(self._count(table))
+        cursor = self._conn.execute(f"SELECT * FROM {table} LIMIT 1 OFFSET ?", (at,))
         return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
-
-    def _is_left_out(self, table: str, column: str, row: dict[str, Any]) -> bool:
-        if (table, column) in UNPROVED or (column in _NUMBERS and table != "blocks" and table != "runs"):
-            return True
-        if column == "history_id" or (table, column) != ("changes", "checksum"):
-            return column == "history_id"
-        about = (row["history_id"], row["sequence"], row["block_index"], row["text"])
-        [(replaced,)] = self._conn.execute(_REPLACED, about)
-        return bool(replaced) and row["type"] > 0
 
     def _turned(self, value: Any) -> Any:
         if isinstance(value, int):
@@ -122,14 +156,38 @@ class Flipper:
         turned[self._random.randrange(len(turned))] ^= 1 << self._random.randrange(8)
         return bytes(turned)
 
-    def _replace(self, table: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def _replace(self, table: str, column: str, old: dict[str, Any], new: dict[str, Any]) -> None:
         """Writes one row over another, values as the types they have in the schema."""
+        if (table, column) == KEPT_BY_AN_INDEX:
+            self._replace_beside_its_index(old, new)
+            return
         names = {name: kind for _, name, kind, *_ in self._columns(table)}
         sets = ", ".join(f'"{name}" = {_bound(kind)}' for name, kind in names.items())
         wheres = " AND ".join(f'"{name}" IS {_bound(kind)}' for name, kind in names.items())
         changed = self._conn.execute(f"UPDATE {table} SET {sets} WHERE {wheres}", [*new.values(), *old.values()])
         assert changed.rowcount == 1
         self._conn.commit()
+
+    def _replace_beside_its_index(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        """The same of a row's number as a disk would do it: the index is out of the way, and stays as it was."""
+        conn = self._conn
+        conn.execute("PRAGMA writable_schema=ON")
+        [kept] = conn.execute("SELECT * FROM sqlite_schema WHERE name = CAST(? AS TEXT)", (_INDEX.encode(),)).fetchall()
+        conn.execute("DELETE FROM sqlite_schema WHERE name = ?", (_INDEX,))
+        conn.commit()
+        self._reopen()
+        try:
+            self._conn.execute("UPDATE changes SET id = ? WHERE id = ?", (new["id"], old["id"]))
+        finally:
+            self._conn.execute("PRAGMA writable_schema=ON")
+            values = [value.decode() if isinstance(value, bytes) else value for value in kept]
+            self._conn.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", values)
+            self._conn.commit()
+            self._reopen()
+
+    def _reopen(self) -> None:
+        self._conn.close()
+        self._conn = self._connected()
 
     def _columns(self, table: str) -> list[tuple[Any, ...]]:
         rows = self._conn.execute(f"PRAGMA table_info({table})").fetchall()
@@ -139,6 +197,8 @@ class Flipper:
         if table == "blobs":
             held = self._conn.execute(_HELD, (row["digest"],)).fetchall()
             return held[0][0].decode(), frozenset(index for _, index in held)
+        if table in ("leases", "store_info"):
+            return None, frozenset()
         index = row.get("index", row.get("block_index"))
         about = frozenset() if index is None or index < 0 else frozenset([index])
         return self._names[row["id" if table == "histories" else "history_id"]], about

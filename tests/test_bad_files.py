@@ -141,6 +141,14 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], type[ChatStoreError]]] = {
     "a first page that is no table": (lambda path: change_header(path, 100, b"\0"), ChatStoreError),
     "a first page of noise": (lambda path: change_header(path, 100, bytes(range(256)) * 3), ChatStoreError),
     "no table of identities": (lambda path: make_changed(path, "DROP TABLE store_info"), StoreDamaged),
+    "a table that no text describes": (
+        lambda path: make_changed(
+            path,
+            "PRAGMA writable_schema=ON",
+            "UPDATE sqlite_schema SET sql = CAST(x'435245415445205441a04c45207a' AS TEXT) WHERE name = 'blobs'",
+        ),
+        StoreDamaged,
+    ),
     "no identity": (lambda path: make_changed(path, "DELETE FROM store_info"), StoreDamaged),
 }
 

@@ -54,6 +54,7 @@ def test_statistics() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_benchmark_runs_and_writes_what_it_measured(tmp_path: Path) -> None:
     file = tmp_path / "out.json"
     command = [sys.executable, "-m", "benchmarks", "sync-append", "synced-append", "--quick", "--json", str(file)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from data_support import report
-from flipping import UNPROVED, fill
+from flipping import TABLES, fill
 
 from chatstore import ChatStore, ChatStoreError, Tag
 
@@ -29,10 +29,6 @@ with open(target, "r+b") as file:
     file.seek(at)
     file.write(bytes([byte ^ 1 << random.Random(int(seed)).randrange(8)]))
 """
-TABLES = (
-    *("histories", "blocks", "changes", "runs", "tags", "context_keys", "append_keys", "blobs", "block_blobs"),
-    "leases",
-)
 
 
 def change(path: Path, statement: str) -> None:
@@ -131,27 +127,14 @@ def test_open_blocks_and_running_runs_are_no_problem(store: ChatStore) -> None:
 
 
 def dump(path: Path) -> dict[str, list]:
-    """All that is stored, but for what nothing proves."""
+    """All that is stored."""
     with closing(sqlite3.connect(path)) as conn:
         conn.text_factory = bytes
         found = {}
         for table in TABLES:
-            names = [row[1].decode() for row in conn.execute(f"PRAGMA table_info({table})")]
-            columns = ", ".join(f'"{name}"' for name in names if (table, name) not in UNPROVED and name != "lease_id")
+            columns = ", ".join(f'"{row[1].decode()}"' for row in conn.execute(f"PRAGMA table_info({table})"))
             found[table] = conn.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}").fetchall()
-    found["changes"] = without_replaced_checksums(found["changes"])
     return found
-
-
-def without_replaced_checksums(entries: list) -> list:
-    """The log without the checksums that nothing is compared with: those of entries that a later one has replaced."""
-    last = {}
-    for id, history, sequence, type, index, _offset, text, _ in entries:
-        if type:
-            about = (history, text if index is None else index)
-            last[about] = max((sequence, id), last.get(about, (0, 0)))
-    kept = {id for _, id in last.values()}
-    return [row if row[0] in kept or not row[3] else row[:-1] for row in entries]
 
 
 @pytest.mark.parametrize("turns", [40, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
@@ -175,4 +158,4 @@ def test_a_bit_of_the_file_itself_is_found_or_changes_nothing_that_is_stored(tmp
         turned.unlink()
     report(f"bits of the file: {turns}, {dict(counts)}, {len(missed)} missed")
     assert not missed
-    assert counts["found"] + counts["refused"] > turns // 3
+    assert counts["found"] + counts["refused"] > turns // 4

@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from chatstore import AsyncChatStore, BlockAdded, BlockDraft, ChatStore, History
+from chatstore import AsyncChatStore, BlockAdded, BlockDraft, ChatStore, History, Tag
 from chatstore.writing.growing import PAUSED
 
 APPEND = ["BEGIN", "PRAGMA data_version", "INSERT INTO blocks", "INSERT INTO changes", "UPDATE histories", "COMMIT"]
@@ -106,7 +106,7 @@ def test_the_counters_are_read_again_once_another_connection_has_written(history
     other.close()
     ran.clear()
     history.append_user_message("text")
-    assert ran.count("SELECT") == 1
+    assert ran.count("SELECT") == 2  # that it is still the same store, and the counters
     ran.clear()
     history.append_user_message("text")
     assert ran.count("SELECT") == 0
@@ -226,3 +226,39 @@ def test_a_statement_is_compiled_once(history: History, monkeypatch: pytest.Monk
     monkeypatch.setattr(SQLCompiler, "__init__", counting)
     everything()
     assert compiled == []
+
+
+@pytest.mark.parametrize(
+    ("change", "statements"),
+    [
+        ("tag", ["SELECT blocks", "SELECT tags", "INSERT INTO tags", "UPDATE blocks"]),
+        ("usage", ["SELECT blocks", "UPDATE blocks"]),
+        ("close", ["SELECT blocks", "SELECT changes", "UPDATE blocks"]),
+    ],
+)
+def test_what_a_change_replaces_is_read_once_with_what_proves_it(
+    history: History, ran: Statements, change: str, statements: list[str]
+) -> None:
+    answer = history.open_message()
+    answer.write("text")
+    answer.flush()
+    made = {
+        "tag": lambda: history.tag(answer.block, Tag(kind="k", name="n")),
+        "usage": lambda: history.set_usage(answer.block, {"n": 1}),
+        "close": answer.close,
+    }
+    ran.clear()
+    made[change]()
+    assert ran.are([*APPEND[:2], *statements, *APPEND[3:]]), ran.texts()
+    if change != "close":
+        answer.close()
+
+
+def test_a_run_is_cancelled_with_one_read_of_it_one_of_its_parts_and_one_of_its_open_blocks(
+    history: History, ran: Statements
+) -> None:
+    run = history.run().__enter__()
+    ran.clear()
+    history.cancel_run(run.id)
+    reads = ["SELECT runs", "SELECT histories", "SELECT blocks"]
+    assert ran.are([*APPEND[:2], *reads, "UPDATE runs", *APPEND[3:]]), ran.texts()

@@ -206,8 +206,8 @@ def test_no_commit_can_begin_the_log_anew_while_it_is_copied(path: Path, monkeyp
                 store.history("c").append_user_message("x")
                 core = store._open()
                 said.clear()
-                core.database.checkpoint(core.committer._conn)
-                first, second = id(core.committer._conn.connection.dbapi_connection), {one for one, _ in said}
+                core.database.checkpoint(core.committer._writer._conn)
+                first, second = id(core.committer._writer._conn.connection.dbapi_connection), {one for one, _ in said}
                 copying = "PRAGMA wal_checkpoint(PASSIVE)"
                 texts = [text for _, text in said if "PRAGMA" not in text or text == copying]
                 assert texts == (["BEGIN IMMEDIATE", copying, "ROLLBACK"] if alone else [copying])
@@ -235,12 +235,12 @@ def test_a_log_that_is_far_too_long_begins_anew_beside_readers(path: Path) -> No
             before = core.database.wal.stat().st_size
             assert before > 16 << 20
             with core.committer._lead:
-                core.database.checkpoint(core.committer._conn)  # the reader needs what was there when it began
+                core.database.checkpoint(core.committer._writer._conn)  # the reader needs what was there when it began
             assert core.database.wal.stat().st_size == before
             reader.execute("ROLLBACK")
         assert history.append_user_message("y").index == 200
         with core.committer._lead:
-            core.database.checkpoint(core.committer._conn)
+            core.database.checkpoint(core.committer._writer._conn)
         assert core.database.wal.stat().st_size <= checkpoints.LIMIT
         history.append_user_message("z")
         assert not core.database.wants_checkpoint()

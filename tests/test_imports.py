@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "chatstore"
 LAYERS = (
     ("errors",),
     ("limits", "redaction"),
+    ("known_secrets",),
     ("cursor", "checks", "ids", "forking", "processes"),
     ("model",),
     ("changes", "kinds", "prompts"),
@@ -39,7 +40,7 @@ FACES = {"formats", "demo", "testing", "cli", "__main__"}
 PUBLIC_MODULES = {
     *("errors", "model", "changes", "kinds", "cursor"),
     *("history", "async_history", "store", "async_store", "live.subscription", "live.store_subscription"),
-    *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction"),
+    *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction", "known_secrets"),
     *("migrate", "copying"),
 }
 """They define what the public package gives; `migrate` and `copying` are public by themselves: the package does not
@@ -53,9 +54,11 @@ BENEATH_THE_FACES = {
     ("cli.doctor", "databases.diagnoses"): "prints what was found",
     ("cli.doctor", "databases.diagnosis"): "adds to it what it measures",
     ("cli.doctor", "wakers.measuring"): "measures the wake-ups",
+    ("cli.erase", "databases.repairing"): "names what repairs left beside the store",
     ("cli.info", "databases"): "finds the place that a URL means",
     ("cli.info", "databases.facts"): "prints what the database says of itself",
     ("cli.options", "databases"): "leaves the password of a URL out",
+    ("cli.sink", "databases.placing"): "puts a file where none is lost to it",
     ("cli.show", "requests"): "the type of the filters",
     ("cli.tail", "databases"): "finds the file that a URL means",
     ("cli.tail", "wakers.files"): "waits for a file that is not there yet",

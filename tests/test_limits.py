@@ -20,6 +20,7 @@ from chatstore import (
     Part,
     Tag,
 )
+from chatstore.growing_requests import CUT
 from chatstore.testing.conformance.content import nested
 
 SMALL = Limits(block_bytes=200, batch=3, tags=2, parts=2, depth=2, name=64, subscribers=2)
@@ -31,6 +32,10 @@ def tags(number: int) -> list[Tag]:
 
 def parts(number: int) -> list[Part]:
     return [Part(type="text", text="x")] * number
+
+
+def sized_tag(size: int, name: str = "n") -> Tag:
+    return Tag(kind="k", name=name, value="x" * size)
 
 
 TOO_MUCH: dict[str, tuple[str, Callable[[History], object], Callable[[History], object]]] = {
@@ -60,6 +65,21 @@ TOO_MUCH: dict[str, tuple[str, Callable[[History], object], Callable[[History], 
         "tags",
         lambda h: h.tag_context(*tags(2)),
         lambda h: h.tag_context(Tag(kind="k", name="other")),
+    ),
+    "the size of tags that are added": (
+        "block_bytes",
+        lambda h: h.tag(h.append_user_message("x" * 100), sized_tag(50)),
+        lambda h: h.tag(h.get_messages()[0], sized_tag(80)),
+    ),
+    "the size of tags of a context": (
+        "block_bytes",
+        lambda h: h.tag_context(sized_tag(100)),
+        lambda h: h.tag_context(sized_tag(100, "other")),
+    ),
+    "the size of usage that is set": (
+        "block_bytes",
+        lambda h: h.set_usage(h.append_user_message("x" * 100), {"a": "x" * 90}),
+        lambda h: h.set_usage(h.get_messages()[0], {"a": "x" * 93}),
     ),
     "usage that is set": (
         "depth",
@@ -149,6 +169,65 @@ def test_data_that_is_set_with_the_end_of_a_block_has_the_limit_too(path: Path) 
         with pytest.raises(LimitExceeded, match="at most 2"):
             block.close(data=[[[1]]])
         assert block.close(data=[[1]]).data == [[1]]
+
+
+def test_a_call_is_the_same_however_its_arguments_come(path: Path) -> None:
+    with ChatStore(path, limits=SMALL) as store:
+        history = store.history("c")
+        for text, arguments in (('{"a": 1}', {"a": 1}), ('{"a": [1]}', None), ("[" * 100, None)):
+            whole = history.append_function_call("f", text)
+            with history.open_block("function_call") as grown:
+                grown.write(text)
+            with history.run():
+                history.open_block("function_call").write(text)
+            for block in (whole, *history.get_messages(last=2)):
+                assert (block.text, block.data["arguments"], block.state) == (text, arguments, "closed")
+
+
+def test_a_block_that_grew_larger_than_one_may_be_ends_failed_with_its_text(path: Path) -> None:
+    said = f'"{"x" * 100}"'
+    with ChatStore(path, limits=SMALL) as store:
+        history = store.history("c")
+        with pytest.raises(LimitExceeded, match="at most 200"):
+            history.append_function_call("f", said)
+        with pytest.raises(LimitExceeded, match="at most 200"), history.open_block("function_call") as block:
+            block.write(said)
+        with pytest.raises(LimitExceeded, match="at most 200"), history.open_message() as block:
+            block.write(said)
+            block.close(usage={"a": "x" * 100})
+        for failed in history.get_messages():
+            assert (failed.text, failed.state, failed.data["error"]["type"]) == (said, "failed", "LimitExceeded")
+
+
+def test_a_block_may_end_as_deep_as_the_store_allows(path: Path) -> None:
+    with ChatStore(path, limits=Limits(depth=150), redact=lambda text: text) as store:
+        history = store.history("c")
+        assert history.open_message().close(data=nested(150)).data == nested(150)
+        assert history.append_function_call("f", nested(149)).data["arguments"] == nested(149)
+
+
+def test_the_usage_of_a_run_is_held_to_the_limits(path: Path) -> None:
+    with ChatStore(path, limits=SMALL) as store, store.history("c").run() as run:
+        for usage, limit in (({"a": [[1]]}, "depth"), ({"a": "x" * 200}, "block_bytes")):
+            with pytest.raises(LimitExceeded) as refused:
+                run.set_usage(usage)
+            assert refused.value.limit == limit
+        run.set_usage({"a": [1]})
+
+
+def test_an_error_is_cut_and_never_lost(path: Path) -> None:
+    with ChatStore(path, limits=SMALL) as store:
+        history = store.history("c")
+        with pytest.raises(ValueError), history.run(), history.open_message():
+            raise ValueError("é" * 200)
+        [run] = history.runs()
+        assert run.error is not None and run.error.message == "é" * 97 + CUT
+        assert history.get_messages()[0].data["error"] == {"type": "ValueError", "message": run.error.message}
+    with ChatStore(path) as store:
+        with pytest.raises(ValueError), store.history("d").run():
+            raise ValueError("x" * 2_000_000)
+        [run] = store.history("d").runs()
+        assert run.error is not None and len(run.error.message) == 1_000_000 and run.error.message.endswith(CUT)
 
 
 def test_subscriptions_that_ended_or_were_dropped_do_not_count(path: Path) -> None:

@@ -246,7 +246,7 @@ def test_a_commit_of_another_process_is_handed_over_after_one_statement(path: Pa
             store.history("a").append_user_message("second")
             assert kept.look(follower)
             assert kept.added == [("a", 1)]
-            assert len(kept.statements) == 3  # with the version, and what came until that was looked at
+            assert len(kept.statements) == 4  # with the version, whose store it is, and what came until then
             store.history("other").append_user_message("x")
             assert kept.look(follower)
             assert kept.added == []
@@ -266,7 +266,7 @@ def test_of_many_contexts_only_those_are_read_that_were_written_to(path: Path) -
                 store.history(name).append_user_message("third")
             assert kept.look(follower)
             assert sorted(name for name, _ in kept.added) == ["c3", "c5"]
-            assert len(kept.statements) == 4  # the version, what moved, and a page for each
+            assert len(kept.statements) == 5  # the version, whose store it is, what moved, and a page for each
 
 
 def test_what_this_process_committed_itself_is_not_read_again(path: Path) -> None:
@@ -277,7 +277,7 @@ def test_what_this_process_committed_itself_is_not_read_again(path: Path) -> Non
         store.history("c1").append_user_message("first")
         kept.kept["c1"].head = 1  # as a hand-over leaves it
         assert kept.look(follower)
-        assert (kept.added, len(kept.statements)) == ([], 2)
+        assert (kept.added, len(kept.statements)) == ([], 3)
 
 
 def test_a_commit_that_is_long_in_coming_after_its_event_is_waited_for(tmp_path: Path) -> None:

@@ -98,6 +98,44 @@ def take_the_log_away(path: Path) -> None:
     assert "locked" in shell(path, "PRAGMA journal_mode=DELETE")
 
 
+def backed_up(path: Path, restore: str) -> None:
+    """Makes a backup and restores it, in another process."""
+    backup = path.with_suffix(".backup")
+    run(
+        """
+        import sys
+        from chatstore import ChatStore
+        with ChatStore(sys.argv[1]) as store:
+            store.backup(sys.argv[2], overwrite=True)
+        """,
+        path,
+        backup,
+    )
+    run(restore, backup, path)
+
+
+def copy_over(path: Path) -> None:
+    backed_up(path, _COPY_OVER)
+
+
+def restore_by_sqlite(path: Path) -> None:
+    backed_up(path, _RESTORE)
+
+
+_COPY_OVER = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
+_RESTORE = """
+    import sqlite3, sys
+    source, target = sqlite3.connect(sys.argv[1]), sqlite3.connect(sys.argv[2])
+    source.backup(target)
+    source.close()
+    target.close()
+"""
+
+
+def truncate(path: Path) -> None:
+    run("import os, sys; os.truncate(sys.argv[1], 0)", path)
+
+
 REFUSED: dict[str, Callable[[Path], object]] = {
     "the database removed": lambda path: remove(path, ""),
     "the log removed": lambda path: remove(path, "-wal"),
@@ -109,6 +147,9 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "restored from a backup": restore,
     "the directory renamed": rename_directory,
     "the directory renamed, another in its place": rename_and_put_another,
+    "a backup copied over the database": copy_over,
+    "a backup restored by SQLite": restore_by_sqlite,
+    "the database truncated": truncate,
 }
 HARMLESS: dict[str, Callable[[Path], object]] = {
     "nothing": lambda path: None,
@@ -138,11 +179,11 @@ def texts(path: Path) -> list[str]:
     found = run(
         """
         import sys
-        from chatstore import ChatStore, OpenError
+        from chatstore import ChatStore, OpenError, StoreDamaged
         try:
             with ChatStore(sys.argv[1]) as store:
                 print(*(block.text for block in store.history("c").get_messages()))
-        except OpenError:
+        except (OpenError, StoreDamaged):  # a log beside what was copied over its database
             pass
         """,
         path,
@@ -221,6 +262,16 @@ async def test_a_subscriber_on_an_event_loop_is_told(path: Path, act: Callable[[
                 await anext(changes)
 
 
+@pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
+def test_no_backup_is_made_of_it(path: Path, act: Callable[[Path], object], tmp_path: Path) -> None:
+    with ChatStore(path) as store:
+        store.history("c").append_user_message("x")
+        act(path)
+        with pytest.raises(StoreReplaced):
+            store.backup(tmp_path / "made.db")
+    assert not (tmp_path / "made.db").exists()
+
+
 @pytest.mark.parametrize("act", HARMLESS.values(), ids=HARMLESS)
 def test_what_does_no_harm_loses_nothing_for_writers_and_subscribers(path: Path, act: Callable[[Path], object]) -> None:
     acknowledged = []
@@ -290,6 +341,33 @@ def test_a_log_that_another_process_began_is_left_to_it(path: Path) -> None:
         with pytest.raises(StoreReplaced):
             store.history("c").append_user_message("after")
     assert texts(path) == ["before", "theirs"]
+
+
+@pytest.mark.parametrize("restore", [_COPY_OVER, _RESTORE], ids=["copied", "by SQLite"])
+def test_an_older_copy_of_the_same_store_is_told_from_it(path: Path, restore: str) -> None:
+    with ChatStore(path) as store:
+        store.history("c").append_user_message("before")
+    old = copy(path, path.with_suffix(".old"))
+    with ChatStore(path) as store:
+        history = store.history("c")
+        for _ in range(3):  # also what the log held once is in the file
+            history.append_user_message("x" * 1_500_000)
+        with history.subscribe(after="now", timeout=TOLD_WITHIN) as changes:
+            history.append_user_message("later")
+            next(changes)
+            run(restore, old, path)
+            with pytest.raises(StoreReplaced):
+                next(changes)
+        with pytest.raises(StoreReplaced):
+            history.append_user_message("after")
+
+
+def test_a_log_that_is_copied_and_begun_anew_by_others_is_the_same_store(path: Path) -> None:
+    with ChatStore(path) as store:
+        for number in range(5):
+            store.history("c").append_user_message(f"ours-{number}" + "x" * 100_000)
+            shell(path, "DELETE FROM changes WHERE id < 3", "PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM")
+        assert store.history("c").count() == 5
 
 
 def test_a_store_made_anew_at_the_path_is_another_one(path: Path) -> None:

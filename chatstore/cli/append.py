@@ -36,6 +36,7 @@ IdempotencyOption = Annotated[
     str | None,
     typer.Option("--idempotency-key", metavar="KEY", help="Store it once, however often the command is repeated."),
 ]
+_OF_CALLS = ("function_call", "function_result")
 
 
 def append_command(
@@ -55,6 +56,7 @@ def append_command(
     Makes the store and the context where there is none. Text from standard input is UTF-8, and stored without its last
     line break.
     """
+    _check_type(type)
     if key and text is None:
         context, text = None, context  # with keys the only argument is the text
     named = context_of(context, key)
@@ -69,6 +71,14 @@ def append_command(
         output.json(block.model_dump(mode="json"))
     else:
         output.line(f"{block.index} {block.cursor}")
+
+
+def _check_type(type: str) -> None:
+    if type in _OF_CALLS:
+        raise InvalidInput(
+            f"a {type} names a function, which this command cannot say: use history.append_{type}(…) in Python, or"
+            " `chatstore import` with a message that has it"
+        )
 
 
 def _standard_input() -> str:

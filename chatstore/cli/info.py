@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 import chatstore
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
 from chatstore.cli.output import Output
 from chatstore.cli.reading import all_contexts, open_to_read
 from chatstore.cli.safe import one_line
@@ -14,10 +14,11 @@ from chatstore.databases.facts import facts
 from chatstore.store import ChatStore
 
 
-def info_command(as_json: JsonOption = False, store: StoreOption = DEFAULT_STORE) -> None:
+def info_command(path: StoreArgument = None, as_json: JsonOption = False, store: StoreOption = DEFAULT_STORE) -> None:
     """Prints what the store is, what it holds and how large it is."""
-    with open_to_read(store) as opened:
-        found = _facts(opened, store)
+    location = store if path is None else path
+    with open_to_read(location) as opened:
+        found = _facts(opened, location)
     output = Output()
     if as_json:
         output.json(found)

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption, context_keys, tag_names
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption, context_keys, tag_names
 from chatstore.cli.output import Output
 from chatstore.cli.reading import open_to_read
 from chatstore.cli.render import tag_text, when
@@ -32,6 +32,7 @@ LimitOption = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="A
 
 
 def ls_command(
+    path: StoreArgument = None,
     key: KeysOption = None,
     tag: TagsOption = None,
     limit: LimitOption = 1_000,
@@ -39,7 +40,7 @@ def ls_command(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Lists the contexts of the store, in the order they were created."""
-    with open_to_read(store) as opened:
+    with open_to_read(store if path is None else path) as opened:
         # One more than is shown, to know whether there are more.
         found = opened.contexts(keys=context_keys(key or ()), tags=tag_names(tag or ()), limit=limit + 1)
     _print(Output(), found[:limit], as_json)

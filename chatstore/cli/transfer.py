@@ -7,7 +7,6 @@ import io
 import os
 import stat
 import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,13 +20,14 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from chatstore.checks import MAX_BATCH
+from chatstore.cli import sink
 from chatstore.cli.options import DEFAULT_STORE, StoreOption
 from chatstore.cli.reading import all_contexts, existing_history, open_to_read
 from chatstore.cli.running import FAILED, note
 from chatstore.cli.safe import json_line, one_line
 from chatstore.databases import locate
 from chatstore.databases.facts import bytes_on_disk
-from chatstore.errors import InvalidInput, KeyConflict
+from chatstore.errors import BlocksRemoved, InvalidInput, KeyConflict
 from chatstore.formats import jsonl, openai_chat
 from chatstore.formats.jsonl import Conversation, Refused
 from chatstore.history import History
@@ -56,6 +56,7 @@ OutputOption = Annotated[
         "--output", "-o", metavar="FILE", help="Where to; standard output where it is left out; `.gz` is compressed."
     ),
 ]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is at FILE.")]
 
 
 def import_command(
@@ -90,7 +91,10 @@ def import_command(
 
 
 def export_command(
-    contexts: ContextsArgument = None, output: OutputOption = None, store: StoreOption = DEFAULT_STORE
+    contexts: ContextsArgument = None,
+    output: OutputOption = None,
+    overwrite: OverwriteOption = False,
+    store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Exports conversations as OpenAI chat messages: one line of JSON each, with `id` and `messages`.
 
@@ -99,9 +103,9 @@ def export_command(
     with open_to_read(store) as opened:
         named = [existing_history(opened, context) for context in contexts or ()]
         everything = (opened.history(context.context_id) for context in all_contexts(opened))
-        with _sink(output) as sink:
+        with sink.to(output, opened.location, overwrite=overwrite) as out:
             for history in named if contexts else everything:
-                _write(sink, opened, history)
+                _write(out, opened, history)
 
 
 @dataclass
@@ -169,6 +173,9 @@ class _Import:
         before = history.head()
         try:
             first = append(history, drafts)
+        except BlocksRemoved:
+            self.counts.stored_before += 1
+            return
         except KeyConflict:
             raise InvalidInput(
                 f"context {history.context_id!r} holds an import of another conversation; choose a --prefix"
@@ -279,33 +286,8 @@ def _blocks(history: History) -> Iterator[Block]:
         page = history.get_messages(after=page[-1].cursor, limit=_PAGE)
 
 
-def _write(sink: IO[bytes], store: ChatStore, history: History) -> None:
-    sink.write(f'{{"id":{json_line(history.context_id)},"messages":['.encode())
+def _write(out: IO[bytes], store: ChatStore, history: History) -> None:
+    out.write(f'{{"id":{json_line(history.context_id)},"messages":['.encode())
     for number, message in enumerate(openai_chat.to_messages(_blocks(history), store.read_bytes)):
-        sink.write(f"{',' if number else ''}{json_line(message)}".encode())
-    sink.write(b"]}\n")
-
-
-@contextmanager
-def _sink(output: Path | None) -> Iterator[IO[bytes]]:
-    """Where an export goes: a file takes its name when it is whole, so that nobody ever reads half of one."""
-    if output is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if output.is_dir() or not output.parent.is_dir():
-        raise InvalidInput(f"{output} cannot be a file: name one in a directory that is there")
-    with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name[:100]}-", delete=False) as partial:
-        try:
-            if output.suffix == ".gz":
-                # Without a time in it, equal exports are equal files.
-                with gzip.GzipFile(filename="", fileobj=partial, mode="wb", mtime=0) as packed:
-                    yield cast("IO[bytes]", packed)
-            else:
-                yield cast("IO[bytes]", partial)
-            partial.flush()
-            Path(partial.name).replace(output)
-        except BaseException:
-            Path(partial.name).unlink()
-            raise
+        out.write(f"{',' if number else ''}{json_line(message)}".encode())
+    out.write(b"]}\n")

@@ -1,4 +1,4 @@
-"""`chatstore vacuum`: makes the file as small as what it holds."""
+"""`chatstore vacuum`: gives the free pages of the file back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def vacuum_command(
     as_json: JsonOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Gives the room of what was compacted, pruned or erased back to the file system.
+    """Gives the free pages of the file, of what was compacted, pruned or erased, back to the file system.
 
-    Others may have the store open, and go on writing.
+    Pages that are partly used stay as they are, so it may not be as small as a new one of the same content. Others may
+    have the store open, and go on writing.
     """
     with progress_bar("giving back", in_bytes=True) as progress:
         report = vacuum(store if path is None else path, progress=progress)

@@ -1,8 +1,10 @@
 """Backups: the whole store as it was at one moment, in a file of its own, while others go on writing.
 
 SQLite's backup interface copies pages under one read snapshot: everything that was committed before it, nothing
-that came after. `VACUUM INTO` does so too, but builds every table anew, which takes half as long again, and says
-nothing on the way. While the snapshot is held the log cannot start over, so it grows by what is written meanwhile.
+that came after. While the snapshot is held the log cannot start over, so it grows by what is written meanwhile.
+
+From that copy the tables are built anew, which nobody waits for: nothing that was deleted is in the pages of a backup,
+nor anything of a context that is just being erased.
 
 The copy is another store: it gets an identity of its own. A cursor from after the copy was made would otherwise be
 taken, in a store restored from it, for a place that then holds something else.
@@ -24,11 +26,13 @@ from sqlalchemy.pool import NullPool
 
 from chatstore.cursor import IDENTITY_BYTES
 from chatstore.databases import Location, locate_file
+from chatstore.databases.placing import check_not_of_a_store, is_there, place
 from chatstore.databases.sqlite import SqliteDatabase, run
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
 from chatstore.databases.sqlite_file import wal_of
 from chatstore.errors import InvalidInput, StorageError, StoreNotFound, StoreReadOnly, StoreReplaced
 from chatstore.model import Model
+from chatstore.operations import checksums, erasing
 from chatstore.operations.prepared import driver
 from chatstore.schema import histories, store_info
 
@@ -55,12 +59,15 @@ def backup(
 ) -> BackupReport:
     """Copies a store to `target`; when this returns, the copy is whole, synced to the disk and in its place."""
     path = locate_file(target, "backup")
+    database.check_in_place()
     _check_target(database.path, path, overwrite=overwrite)
     try:
         # A private directory gives the file its mode 0600 before there is anything in it to read.
         with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}-", dir=path.parent) as directory:
-            new = Path(directory) / "backup.db"
-            _copy(database, new, progress)
+            copied, new = Path(directory) / "copied.db", Path(directory) / "backup.db"
+            _copy(database, copied, progress)
+            database.check_in_place()
+            _clean(copied, new, path)
             report = _renamed(new, path)
             new.chmod(0o600)
             _put(new, path, overwrite=overwrite)
@@ -78,18 +85,15 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
         raise InvalidInput(f"{target} is a directory; name a file in it")
     if target == source or (target.exists() and target.samefile(source)):
         raise InvalidInput(f"{target} is the store itself; name another file for the backup")
+    check_not_of_a_store(target)
     if target.exists() and not overwrite:
-        raise _is_there(target)
+        raise is_there(target)
     # SQLite would take a log that is left there for the backup's own, and apply it to the file.
     for left in (wal_of(target), target.with_name(f"{target.name}-journal")):
         if left.exists():
             raise InvalidInput(
                 f"{left} is there: {target.name} is open, or was not closed; close it, or name another file"
             )
-
-
-def _is_there(target: Path) -> InvalidInput:
-    return InvalidInput(f"{target} is there already and was left as it is; name another file, or have it overwritten")
 
 
 def _copy(database: SqliteDatabase, new: Path, progress: Progress | None) -> None:
@@ -109,7 +113,7 @@ def _copy(database: SqliteDatabase, new: Path, progress: Progress | None) -> Non
             driver(old).backup(driver(copy), pages=_STEP // size, progress=_told(progress, size))
             run(old, "ROLLBACK")
     except DRIVER_ERRORS as error:
-        raise translate(error, new if _is_full(error) else database.path) from error
+        raise translate(error, new) if _is_full(error) else database.translate(error) from error
 
 
 def _told(progress: Progress | None, size: int) -> Callable[[int, int, int], None] | None:
@@ -123,13 +127,28 @@ def _is_full(error: Exception) -> bool:
     return getattr(original, "sqlite_errorname", "") == "SQLITE_FULL"
 
 
+def _clean(copied: Path, new: Path, path: Path) -> None:
+    """Builds the copy anew from what is left when all is removed that is being erased."""
+    try:
+        with _engine(copied, "rw").connect() as conn:
+            while (purged := erasing.purge(conn)) is None:
+                pass
+            erasing.finish(conn, purged)
+            driver(conn).execute("VACUUM INTO ?", [str(new)])
+        copied.unlink()
+    except DRIVER_ERRORS as error:
+        raise translate(error, path) from error
+
+
 def _renamed(new: Path, path: Path) -> BackupReport:
     """Gives the copy its own identity, and leaves it without a log; what it holds."""
     identity = secrets.token_hex(IDENTITY_BYTES)
     try:
         with _engine(new, "rw").connect() as conn:
             run(conn, "PRAGMA synchronous=FULL")
-            conn.execute(update(store_info).where(_IDENTITY).values(value=identity))
+            run(conn, "PRAGMA journal_mode=WAL")
+            checksum = checksums.of_info("identity", identity)
+            conn.execute(update(store_info).where(_IDENTITY).values(value=identity, checksum=checksum))
             contexts, blocks = _contents(conn)
             run(conn, "PRAGMA wal_checkpoint(TRUNCATE)")
     except DRIVER_ERRORS as error:
@@ -145,10 +164,7 @@ def _contents(conn: Connection) -> tuple[int, int]:
 
 
 def _put(new: Path, path: Path, *, overwrite: bool) -> None:
-    try:
-        new.replace(path) if overwrite else path.hardlink_to(new)
-    except FileExistsError:
-        raise _is_there(path) from None
+    place(new, path, overwrite=overwrite)
     sync_directory(path.parent)
 
 

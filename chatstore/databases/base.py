@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection, Engine
 
 from chatstore.operations.histories import History
+from chatstore.operations.transaction import Proof
 from chatstore.wakers import Waker
 
 if TYPE_CHECKING:
@@ -28,10 +29,14 @@ class Database(Protocol):
     readers: Engine
     commits_wait: bool
     """Whether every commit waits for something, so that none may be made on an event loop."""
+    survived_by_writers: bool
+    """Whether what was not synced may be lost while the processes that wrote it live on."""
     survives_fork: bool
     """Whether a forked child may open again what its parent has open."""
     looks_every: float
     """Seconds between two looks for what others committed, whatever the wake-ups do."""
+    watches_every: float
+    """Seconds between two looks for dead processes."""
 
     @property
     def path(self) -> Path | None:
@@ -51,8 +56,9 @@ class Database(Protocol):
         """Holds histories by their contexts' ids until the transaction ends, and gives them as they are then; None
         where the transaction holds everything already."""
 
-    def commit(self, conn: Connection) -> None:
-        """Commits: from here on the writes are visible, and safe from the death of any process."""
+    def commit(self, conn: Connection, contexts: Collection[str] = (), proof: Proof | None = None) -> None:
+        """Commits: from here on the writes are visible, and safe from the death of any process. Other processes learn
+        that these contexts were written to."""
 
     def rollback(self, conn: Connection) -> None:
         """Ends the transaction, if one is open."""
@@ -60,11 +66,11 @@ class Database(Protocol):
     def in_transaction(self, conn: Connection) -> bool:
         """Whether a transaction is open."""
 
-    def published(self, contexts: Iterable[str]) -> None:
-        """Tells other processes that these contexts were written to, if somebody has to tell them."""
-
     def alone(self, conn: Connection) -> bool:
         """Whether no other connection has committed anything since it was asked last. Asked within a transaction."""
+
+    def answers(self, error: Exception) -> bool:
+        """Whether an error of a commit says that it was not made; or else nobody knows."""
 
     def heals(self, error: Exception) -> bool:
         """Whether an error passes by itself: the same is to be tried again, on a new connection if need be."""
@@ -82,8 +88,8 @@ class Database(Protocol):
     def checkpoint(self, conn: Connection) -> None:
         """Does it. Not within a transaction."""
 
-    def scrub(self, conn: Connection) -> None:
-        """Leaves nothing of what was deleted in files of ours."""
+    def scrub(self, conn: Connection, patience: float | None = None) -> None:
+        """Leaves nothing of what was deleted in files of ours. `patience`: seconds for which others are waited for."""
 
     def give_back(self, conn: Connection) -> None:
         """Gives some room that is free back, within the transaction that is open."""
@@ -103,8 +109,8 @@ class Database(Protocol):
     def is_in_place(self) -> bool:
         """Whether what was opened is still what its location names."""
 
-    def check_in_place(self) -> None:
-        """Raises StoreReplaced if it is not."""
+    def check_in_place(self, conn: Connection | None = None) -> None:
+        """Raises StoreReplaced if it is not; with a connection, by what that reads too."""
 
     def translate(self, error: Exception) -> Exception:
         """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""

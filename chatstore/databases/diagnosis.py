@@ -21,7 +21,7 @@ from chatstore.databases.inspecting import Inspector
 from chatstore.databases.mounts import is_unsafe, mount_of
 from chatstore.databases.sqlite_file import PAGE_SIZE, wal_of
 from chatstore.databases.versions import has_reset_bug
-from chatstore.operations import leases
+from chatstore.operations import erasing, leases
 from chatstore.schema import blocks, histories
 
 Status = Literal["good", "note", "problem"]
@@ -63,6 +63,7 @@ def file(path: Path) -> Iterator[Finding]:
         yield _log(path)
         yield _newest(inspector)
         yield _leases(inspector)
+        yield _erasing(inspector)
 
 
 def durability(path: Path) -> Finding:
@@ -244,7 +245,10 @@ def _log(path: Path) -> Finding:
         size = 0
     if size > LONGEST_LOG:
         return Finding(
-            "log", "problem", f"{size:,} bytes", "some program reads without an end; close what else has the file open"
+            "log",
+            "problem",
+            f"{size:,} bytes",
+            "some program reads without an end, or wrote very much at once; close what else has the file open",
         )
     return Finding("log", "good", f"{size:,} bytes")
 
@@ -271,6 +275,17 @@ def _leases(inspector: Inspector) -> Finding:
             "leases", "note", found, "what the dead left open ends as interrupted once anyone opens the store"
         )
     return Finding("leases", "good", found)
+
+
+def _erasing(inspector: Inspector) -> Finding:
+    with inspector.snapshot() as conn:
+        count = erasing.unfinished(conn)
+    if count:
+        advice = (
+            "what they held is in the file still; it goes while anyone has the store open, once nobody reads for long"
+        )
+        return Finding("erasing", "note", f"{count:,} contexts", advice)
+    return Finding("erasing", "good", "nothing is being erased")
 
 
 def _shown(lease: leases.Lease) -> str:

@@ -2,13 +2,15 @@
 
 A file that is removed or replaced stays with those who have it open: they go on reading and writing what nobody
 else will ever see, and SQLite does not say so. What lies at the paths is therefore compared with what was opened, by
-`os.stat` alone, some 2 µs a file: opening one by other means than SQLite would drop locks (see `guard`).
+`os.stat` alone, some 2 µs a file: opening one by other means than SQLite would drop locks (see `guard`). Where the
+database was written to, by a checkpoint or by hand, it is asked whether that is the same store (see `contents`).
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from chatstore.errors import StoreReplaced
@@ -25,9 +27,13 @@ class StoreFiles:
     """Made while a connection is open. From then until the last one closes, all three stay: a checkpoint, VACUUM or a
     close elsewhere changes what is in them, and not which they are."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, goes_on: Callable[[], bool]) -> None:
+        """`goes_on`: whether the database holds the same store, in the same state or a newer one."""
         self._names = [f"{path}{suffix}" for suffix in SUFFIXES]
         self._opened = [_identity(name) for name in self._names]
+        self._goes_on = goes_on
+        self._written = (0, 0)
+        self._overwritten = False
         self._replaced = False
         self._looked = 0.0
         self.log_size = 0
@@ -49,13 +55,18 @@ class StoreFiles:
         if self._replaced or time.monotonic() - self._looked > LATELY:
             self.check()
 
+    def refuse_overwritten(self) -> None:
+        """Raises StoreReplaced, and does so from then on: the files are the same ones, but hold another store."""
+        self._overwritten = True
+        self._refuse()
+
     def _refuse(self) -> None:
         self._replaced = True  # for good: what was written to other files meanwhile cannot be brought together
         raise StoreReplaced(self._what_happened())
 
     def database_in_place(self) -> bool:
-        """Whether the database is still at its path, whatever became of its log."""
-        return self._opened[0] == _identity(self._names[0])
+        """Whether the database is still at its path, and the same store, whatever became of its log."""
+        return not self._overwritten and self._opened[0] == _identity(self._names[0])
 
     def may_end_log(self) -> bool:
         """Whether the last connection may do what SQLite does at its close: copy the log into the database, remove it.
@@ -76,13 +87,27 @@ class StoreFiles:
         except OSError:
             return False
         self.log_size = log.st_size
-        return (file.st_dev, file.st_ino) == self._opened[0] and (log.st_dev, log.st_ino) == self._opened[1]
+        if (file.st_dev, file.st_ino) != self._opened[0] or (log.st_dev, log.st_ino) != self._opened[1]:
+            return False
+        return self._written == (written := (file.st_mtime_ns, file.st_size)) or self._holds_the_same(written)
+
+    def _holds_the_same(self, written: tuple[int, int]) -> bool:
+        if not self._goes_on():
+            self._overwritten = True
+            return False
+        self._written = written
+        return True
 
     def _index(self) -> bool:
         self._looked = time.monotonic()
         return _identity(self._names[2]) == self._opened[2] is not None
 
     def _what_happened(self) -> str:
+        if self._overwritten:
+            return (
+                f"{self._names[0]} was overwritten or restored while the store was open; close it in every process,"
+                " restore it again if need be, without a -wal beside it, and open it again"
+            )
         for name, opened in zip(self._names, self._opened, strict=True):
             if (found := _identity(name)) != opened or opened is None:
                 done = "removed" if found is None else "replaced"

@@ -30,6 +30,8 @@ OPEN: Bytes = 0x40000002, 510
 """Of the database: whoever has it open holds a shared lock here. This and the others are told in SQLite's os_unix.c."""
 INDEXED: Bytes = 128, 1
 """Of the index: whoever uses it holds a shared lock here."""
+COPYING: Bytes = 121, 1
+"""Of the index: whoever copies the log into the database holds a lock here."""
 READING: Bytes = 124, 4
 """Of the index: whoever reads from the log, and not from the database alone, holds a lock here."""
 

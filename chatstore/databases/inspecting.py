@@ -14,6 +14,7 @@ from chatstore.databases.backup import Progress
 from chatstore.databases.sqlite import SqliteDatabase, run
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate
 from chatstore.errors import StorageError
+from chatstore.operations.erasing import unfinished
 from chatstore.operations.integrity.checking import CheckReport, StoreCheck
 from chatstore.operations.prepared import driver
 from chatstore.schema import metadata
@@ -95,7 +96,10 @@ def check(database: SqliteDatabase, progress: Progress | None = None) -> CheckRe
     with Inspector(database.path) as inspector:
         report = StoreCheck(inspector.snapshot, progress).run()
         database.check_in_place()
-        return report.with_own(own_findings(inspector))
+        with inspector.snapshot() as conn:
+            erasing = unfinished(conn)
+        left = [f"{erasing} contexts are being erased, and what they held is in it still"] if erasing else []
+        return report.with_own([*left, *own_findings(inspector)])
 
 
 def own_findings(inspector: Inspector) -> list[str]:

@@ -7,27 +7,31 @@ has them.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from sqlalchemy import Connection
 
-from chatstore.databases import Location, open_file
+from chatstore.databases import Location, locate_file, open_file
 from chatstore.databases.backup import Progress, backup, sync_directory
 from chatstore.databases.inspecting import Inspector, check, own_findings
 from chatstore.databases.sqlite import SqliteDatabase, run
-from chatstore.errors import StorageError
+from chatstore.errors import StorageError, StoreDamaged
 from chatstore.model import Model
-from chatstore.operations.integrity import repairing_bytes
+from chatstore.operations.integrity import repairing_bytes, repairing_own, repairing_store
 from chatstore.operations.integrity.checking import CheckReport, StoreCheck
 from chatstore.operations.integrity.checking_history import UNREADABLE, HistoryCheck
 from chatstore.operations.integrity.repairing import HistoryRepair
+
+_LOSS: Final = re.compile("marked as damaged|are lost|could not be (?:proved|repaired)")
 
 
 class RepairReport(Model):
@@ -38,6 +42,11 @@ class RepairReport(Model):
     aside: str | None
     done: tuple[str, ...]
     after: CheckReport
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What of `done` could not be restored."""
+        return tuple(line for line in self.done if _LOSS.search(line))
 
 
 class _Aside:
@@ -69,11 +78,26 @@ class _Aside:
 
 def repair_store(location: Location, progress: Progress | None = None) -> RepairReport:
     """Opens a store, which has to be there, and repairs what is damaged in it; others may have it open, too."""
-    database = open_file(location, "repair", busy_timeout=30)
+    done: list[str] = []
     try:
-        return _repair_open(database, progress)
+        database = open_file(location, "repair", busy_timeout=30)
+    except StoreDamaged:  # without its identity it cannot be opened
+        with Inspector(locate_file(location, "repair")) as inspector, inspector.transaction() as conn:
+            if (row := repairing_store.find_identity(conn)) is None:
+                raise
+        done.append(f"the store: its identity was put back as it was; found was {row[0]!a}: {row[1]!a}")
+        database = open_file(location, "repair", busy_timeout=30)
+    try:
+        report = _repair_open(database, progress)
+        return report.model_copy(update={"done": (*done, *report.done)})
     finally:
         database.close()
+
+
+def left_by_repairs(path: Path) -> list[Path]:
+    """What repairs of a store have put beside it: the store as it was, and rows that were damaged."""
+    made = (f"{glob.escape(path.name)}.{what}" for what in ("before-repair-*", "damaged-*.jsonl"))
+    return sorted(file for pattern in made for file in path.parent.glob(pattern))
 
 
 def _repair_open(database: SqliteDatabase, progress: Progress | None = None) -> RepairReport:
@@ -89,9 +113,13 @@ def _repair_open(database: SqliteDatabase, progress: Progress | None = None) -> 
         done: list[str] = []
         try:
             _make_indexes(inspector, done)
+            for rows in (repairing_own.repair, repairing_store.repair, repairing_store.bring_home):
+                _tolerant(done, None, partial(_repair_rows, inspector, rows, aside, done))
+            found = StoreCheck(inspector.snapshot)
+            found.run()
             for history_id, context_id in found.damaged.items():
                 _tolerant(done, context_id, partial(_repair, inspector, history_id, context_id, aside, done))
-            _tolerant(done, None, partial(_repair_bytes, inspector, aside, done))
+            _tolerant(done, None, partial(_repair_rows, inspector, repairing_bytes.repair, aside, done))
         finally:
             aside.close()
     path = str(aside.path) if aside.used else None
@@ -130,9 +158,14 @@ def _repair(inspector: Inspector, history_id: int, context_id: str | None, aside
     done += said
 
 
-def _repair_bytes(inspector: Inspector, aside: _Aside, done: list[str]) -> None:
+def _repair_rows(
+    inspector: Inspector,
+    repair: Callable[[Connection, Callable[..., None], Callable[..., None]], None],
+    aside: _Aside,
+    done: list[str],
+) -> None:
     with inspector.transaction() as conn:
-        repairing_bytes.repair(conn, aside.keep, partial(_say, done))
+        repair(conn, aside.keep, partial(_say, done))
         aside.sync()
 
 

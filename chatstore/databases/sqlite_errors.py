@@ -18,7 +18,8 @@ from chatstore.errors import (
     StoreReadOnly,
 )
 
-DRIVER_ERRORS = (sqlite3.Error, SQLAlchemyError)
+# The last where SQLite quotes in its message what is no text any more, such as the statement that made a table.
+DRIVER_ERRORS = (sqlite3.Error, SQLAlchemyError, UnicodeDecodeError)
 _NOT_TEXT = "Could not decode to UTF-8"
 
 
@@ -33,7 +34,8 @@ def translate(error: Exception, path: Path) -> ChatStoreError:
         return StoreReadOnly(f"{path} or its directory cannot be written by this process ({original})")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreDamaged(f"{path} is damaged ({original}); restore a backup")
-    if not name and str(original).startswith(_NOT_TEXT):  # the driver's own, which quotes the text
+    # The driver's own, which quotes the text, and Python's.
+    if not name and (isinstance(original, UnicodeDecodeError) or str(original).startswith(_NOT_TEXT)):
         return StoreDamaged(f"{path} holds text that is not UTF-8 any more, and so is damaged; restore a backup")
     return StorageError(f"the database reported {original} ({name or type(original).__name__}) for {path}")
 
@@ -48,6 +50,11 @@ def translate_opening(error: Exception, path: Path) -> ChatStoreError:
     if name == "SQLITE_ERROR":
         return StoreDamaged(f"{path} has lost its tables ({original}); restore a backup")
     return translate(error, path)
+
+
+def error_name(error: Exception) -> str:
+    """SQLite's name for it, or none."""
+    return _original(error)[1]
 
 
 def _original(error: Exception) -> tuple[BaseException, str]:

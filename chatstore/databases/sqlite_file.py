@@ -36,6 +36,7 @@ from chatstore.errors import (
     StoreNotFound,
     StoreReadOnly,
 )
+from chatstore.operations import checksums
 from chatstore.schema import SCHEMA_VERSION, metadata, store_info
 
 APPLICATION_ID = 0x63687374
@@ -215,8 +216,8 @@ def stamp(conn: Connection, version: int) -> None:
     conn.execute(
         insert(store_info),
         [
-            {"name": "identity", "value": secrets.token_hex(IDENTITY_BYTES)},
-            {"name": "created_at", "value": str(ids.now())},
+            {"name": name, "value": value, "checksum": checksums.of_info(name, value)}
+            for name, value in (("identity", secrets.token_hex(IDENTITY_BYTES)), ("created_at", str(ids.now())))
         ],
     )
     conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")

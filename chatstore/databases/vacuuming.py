@@ -14,6 +14,7 @@ from chatstore.databases import Location, open_file
 from chatstore.databases.backup import Progress
 from chatstore.databases.inspecting import Inspector
 from chatstore.databases.sqlite import SqliteDatabase
+from chatstore.databases.sqlite_errors import DRIVER_ERRORS
 from chatstore.errors import StoreBusy
 from chatstore.model import Model
 
@@ -39,6 +40,8 @@ def vacuum(location: Location, *, busy_timeout: float = 10.0, progress: Progress
     try:
         with Inspector(database.path) as inspector:
             return _vacuum(database, inspector, progress)
+    except DRIVER_ERRORS as error:
+        raise database.translate(error) from error
     finally:
         database.close()
 
@@ -59,7 +62,7 @@ def _vacuum(database: SqliteDatabase, inspector: Inspector, progress: Progress |
         time.sleep(_PAUSE)
     held = False
     try:
-        database.scrub(inspector.conn)
+        database.empty_log(inspector.conn)
     except StoreBusy:
         held = True
     free = inspector.number("freelist_count") * size

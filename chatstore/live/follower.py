@@ -51,6 +51,7 @@ class Follower:
         self._cursors = cursors
         self._followed = followed
         self._version = database.version(conn)
+        database.check_in_place(conn)  # whatever was done before this look
         self._place: int | None = None  # up to where the database was looked through for what has moved, if it was
         self._foreign = True  # whether the last commit was another process's
 
@@ -70,6 +71,7 @@ class Follower:
         version = self._database.version(self._conn)
         if version == self._version:
             return self._read_each(self._followed.stale()) or found
+        self._database.check_in_place(self._conn)
         self._version = version
         self._followed.tell()
         self._foreign = (self._read_all() if few else self._read_moved()) or found

@@ -114,6 +114,10 @@ class Following(ABC, Generic[W, O, P]):
     def _forget(self, waiter: Waiter) -> None:
         """Takes that back."""
 
+    def _soon(self) -> float | None:
+        """Seconds after which to look again, whether woken or not, where that is known to be worth it."""
+        return None
+
     def _begin_with(self, opened: O) -> None:
         self._start(opened)
         self._opened = opened
@@ -170,11 +174,11 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
         raise StopIteration
 
     def _wait(self) -> None:
-        patience = self._patience()
+        patience, soon = self._patience(), self._soon()
         if self._ended:
             return
         try:
-            self._gate.acquire(timeout=LONGEST_WAIT if patience is None else min(patience, LONGEST_WAIT))
+            self._gate.acquire(timeout=min(one for one in (patience, soon, LONGEST_WAIT) if one is not None))
         except BaseException:  # interrupted: nobody waits any more, and the hub must not keep it alive
             self._forget(self)
             raise
@@ -258,8 +262,8 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
         patience = self._patience()
         if self._ended:
             woken.set_result(None)
-        elif patience is not None:
-            timer = self.loop.call_later(patience, self.wake)
+        elif limits := [one for one in (patience, self._soon()) if one is not None]:
+            timer = self.loop.call_later(min(limits), self.wake)
             woken.add_done_callback(lambda _: timer.cancel())
         return woken
 

@@ -63,10 +63,21 @@ class _Tail:
         return self._handled if self._ready else self.position
 
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.64
+"""Seconds between two looks for changes that are there and wait for older transactions to end: nobody tells of that
+where these are not a store's."""
+
+
 class _InStore(Following[Wanted, Opened, FeedPage]):
     """A place in the log of the whole store, which is read from the database after every commit."""
 
     _tail: _Tail
+
+    def __init__(self, wanted: Wanted) -> None:
+        super().__init__(wanted)
+        self._waits = False
+        self._paused = False
+        self._pause = FIRST_PAUSE
 
     @property
     def cursor(self) -> Cursor | None:
@@ -90,14 +101,22 @@ class _InStore(Following[Wanted, Opened, FeedPage]):
             )
         self._tail.feed(page)
         self._caught_up = page.position >= page.head
+        self._pause = min(2 * self._pause, LONGEST_PAUSE) if page.waits and not page.entries else FIRST_PAUSE
+        self._waits = page.waits
         self._pages.learn(change for _, change in page.entries)
 
     def _look(self, waiter: Waiter) -> bool:
-        """Every commit wakes it, once. What came before it listened has to be looked for once more."""
-        if not self._opened.hub.listen(waiter):
+        """Every commit wakes it, once. What came before it listened has to be looked for once more, and after a pause
+        what waits for others."""
+        paused, self._paused = self._paused, False
+        if not self._opened.hub.listen(waiter) and not paused:
+            self._paused = self._waits
             return False
         self._caught_up = False
         return True
+
+    def _soon(self) -> float | None:
+        return self._pause if self._paused else None
 
     def _forget(self, waiter: Waiter) -> None:
         if self._started:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, insert, select
+from sqlalchemy import bindparam, insert, select
 
 from chatstore import ids
-from chatstore.errors import BlockNotFound, Conflict, KeyConflict
+from chatstore.errors import BlockNotFound, BlocksRemoved, Conflict, KeyConflict
 from chatstore.model import Block
-from chatstore.operations import over, reading
+from chatstore.operations import checksums, over, reading
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS
@@ -85,7 +85,10 @@ _STORED = Prepared(
     .order_by(blocks.c.index)
 )
 _ADD_TAGS = Prepared(insert(tags))
-_HAS_BLOB = Prepared(select(exists().where(blobs.c.digest == bindparam("digest"))))
+# Held, where rows can be: others may remove the last reference to the same bytes now (see `dropping`).
+_HAS_BLOB = Prepared(
+    select(blobs.c.digest).where(blobs.c.digest == bindparam("digest")).with_for_update(read=True, key_share=True)
+)
 _ADD_BLOB = Prepared(insert(blobs))
 _ADD_BLOCK_BLOBS = Prepared(insert(block_blobs))
 
@@ -93,7 +96,7 @@ _ADD_BLOCK_BLOBS = Prepared(insert(block_blobs))
 def append(transaction: Transaction, wanted: Append) -> list[Block]:
     """Stores the blocks of an append, or returns those that its key stored before.
 
-    Raises KeyConflict, Conflict or BlockNotFound before anything is written.
+    Raises KeyConflict, BlocksRemoved, Conflict or BlockNotFound before anything is written.
     """
     stored = check(transaction, wanted)
     if stored is not None:
@@ -128,6 +131,13 @@ def _stored_before(transaction: Transaction, history: History, wanted: Append) -
     if bytes(digest) != wanted.digest:
         raise KeyConflict(
             f"key {wanted.key!r} was used before in this history with other content; a key names one append"
+        )
+    if first < history.first_index:
+        raise BlocksRemoved(
+            f"key {wanted.key!r} stored blocks {first:,} to {first + count - 1:,} of this history, and not all of them"
+            " are retained; they are not stored again",
+            first_index=first,
+            count=count,
         )
     rows = _STORED.all(transaction.conn, history_id=history.id, first=first, end=first + count)
     return [transaction.block(row, wanted.context.context_id) for row in rows]
@@ -174,7 +184,8 @@ def _store(transaction: Transaction, history: History, wanted: Append) -> list[B
         history.count += 1
         stored.append(block)
     if wanted.key is not None:
-        _ADD_KEY.many(transaction.conn, [(history.id, wanted.key, wanted.digest, first, len(stored))])
+        key = (history.id, wanted.key, wanted.digest, first, len(stored))
+        _ADD_KEY.many(transaction.conn, [(*key, checksums.of_key(*key))])
     return stored
 
 
@@ -213,12 +224,8 @@ def _store_beside(transaction: Transaction, history: History, new: NewBlock) -> 
     if not new.blobs:
         return
     for digest, content in new.blobs:
-        if not _flag(_HAS_BLOB.first(transaction.conn, digest=digest)):
+        if _HAS_BLOB.first(transaction.conn, digest=digest) is None:
             _ADD_BLOB.many(transaction.conn, [(digest, content)])
     _ADD_BLOCK_BLOBS.many(
         transaction.conn, [(history.id, index, digest) for digest in dict.fromkeys(d for d, _ in new.blobs)]
     )
-
-
-def _flag(row: Row | None) -> bool:
-    return row is not None and bool(row[0])

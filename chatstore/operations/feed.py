@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, 
 
 from chatstore.changes import Change, TextAppended
 from chatstore.kinds import Selection
-from chatstore.operations.log import newest
+from chatstore.operations.log import end as end_of_log
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.retaining import pruned
 from chatstore.operations.rows import (
@@ -53,12 +53,13 @@ class Contexts:
 @dataclass(frozen=True, slots=True)
 class FeedPage:
     """Changes with their places in the store's log, how far it was read for them, and where it ended by then. Up to
-    `pruned`, retention may have removed some."""
+    `pruned`, retention may have removed some. `waits`: there are more, which others may yet come before."""
 
     entries: list[tuple[int, Change]]
     position: int
     head: int
     pruned: int = 0
+    waits: bool = False
 
 
 def feed(
@@ -70,15 +71,16 @@ def feed(
     left out, as in the log of one context.
     """
     gone = pruned(conn) or 0
-    head = newest(conn)
+    head, waits = end_of_log(conn)
     if head <= after:
-        return FeedPage([], after, head, gone)
+        return FeedPage([], after, head, gone, waits)
     window = _WINDOW_END.first(conn, after=after)
     end = head if window is None else min(window[0], head)
     statement = _feed(shape(selection), selection.wants_runs, len(contexts.keys), len(contexts.tags))
     rows = statement.all(conn, after=after, end=end, limit=limit, **values(selection), **_context_values(contexts))
     entries = [_entry(row, cursors) for row in rows]
-    return FeedPage(_with_joined_neighbours(entries), entries[-1][0] if len(rows) == limit else end, head, gone)
+    position = entries[-1][0] if len(rows) == limit else end
+    return FeedPage(_with_joined_neighbours(entries), position, head, gone, waits)
 
 
 _WINDOW_END = Prepared(

@@ -9,23 +9,23 @@ from sqlalchemy import bindparam, select, update
 
 from chatstore import checks
 from chatstore.errors import BlockEnded, BlockNotFound, ChatStoreError
+from chatstore.limits import DEFAULT, Limits
 from chatstore.model import Block, State
-from chatstore.operations import over, reading
+from chatstore.operations import over, proving
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import BLOCK_COLUMNS, SEQUENCE_AT, STATE_AT, TEXT_AT
+from chatstore.operations.rows import BLOCK_COLUMNS, STATE_AT, TEXT_AT
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.schema import BLOCK_CLOSED, blocks
 
 TYPE_AT, RUN_AT, DATA_AT, USAGE_AT, UPDATED_AT, LEASE_AT = (
     BLOCK_COLUMNS.index(blocks.c[name]) for name in ("type", "run_id", "data", "usage", "updated_at", "lease_id")
 )
+_SIZED_AT = [BLOCK_COLUMNS.index(blocks.c[name]) for name in ("text", "data", "parts", "tags", "usage")]
 
-_AT = Prepared(
-    select(*BLOCK_COLUMNS).where(
-        blocks.c.history_id == bindparam("history_id"), blocks.c.index == bindparam("block_index")
-    )
-)
+_PLACE = (blocks.c.history_id == bindparam("history_id"), blocks.c.index == bindparam("block_index"))
+_AT = Prepared(select(*BLOCK_COLUMNS).where(*_PLACE))
+_LAST_AT = Prepared(proving.blocks_where(*_PLACE))
 _END = Prepared(
     update(blocks)
     .where(blocks.c.history_id == bindparam("history"), blocks.c.index == bindparam("at"))
@@ -42,38 +42,60 @@ _END = Prepared(
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """An open block as it is proved to be: its row, its last entry in the log, and its text so far."""
+
+    row: Row
+    last: Row
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
-    """How a block ends: its state, and what is set with it (as JSON) where it is not None."""
+    """How a block ends: its state, and what is set with it (as JSON) where it is not None.
+
+    `refuse`: a block that is larger than the limits is refused. Otherwise it ends in any case.
+    """
 
     state: State
     data: str | None = None
     usage: str | None = None
     error: str | None = None
+    limits: Limits = DEFAULT
+    refuse: bool = False
 
 
 def write_text(transaction: Transaction, context: ContextRef, index: int, offset: int, text: str) -> None:
     """Logs a piece of text of an open block. Raises BlockEnded or RunOver once it has ended."""
-    history, row = _open_row(transaction, context, index)
+    transaction.flush_blocks()
+    history, row = _open_row(transaction, context, index, _AT)
     transaction.log_text(history, transaction.block(row, context.context_id), offset, text)
 
 
 def end_block(transaction: Transaction, context: ContextRef, index: int, rest: str, ending: Ending) -> Block:
     """Ends an open block, with the `rest` of its text. Raises BlockEnded or RunOver if it has ended already."""
-    history, row = _open_row(transaction, context, index)
-    return end_row(transaction, history, context.context_id, row, ending, rest)
-
-
-def end_row(
-    transaction: Transaction, history: History, context_id: str, row: Row, ending: Ending, rest: str = ""
-) -> Block:
-    """Ends the block of a row, which is open."""
     transaction.flush()
-    stored = reading.text_so_far(transaction.conn, history.id, row[1], row[SEQUENCE_AT])
-    text = stored + rest
+    history, found = _open_row(transaction, context, index, _LAST_AT)
+    return end_grown(transaction, history, context.context_id, grown(transaction, found), ending, rest)
+
+
+def grown(transaction: Transaction, found: Row) -> Grown:
+    """An open block, of a row that was read with its last entry. Raises StoreDamaged."""
+    row, last = proving.proved(found)
+    return Grown(row, last, proving.text_of(transaction.conn, row))
+
+
+def end_grown(
+    transaction: Transaction, history: History, context_id: str, block: Grown, ending: Ending, rest: str = ""
+) -> Block:
+    """Ends an open block."""
+    row, text = block.row, block.text + rest
     ended = list(row)
     ended[TEXT_AT], ended[STATE_AT], ended[UPDATED_AT], ended[LEASE_AT] = text, ending.state, transaction.now, None
     ended[DATA_AT] = _data(row, text, ending)
     ended[USAGE_AT] = row[USAGE_AT] if ending.usage is None else ending.usage
+    if ending.refuse:
+        checks.size([ended[place] for place in _SIZED_AT], "a block", ending.limits.block_bytes)
     _END.run(
         transaction.conn,
         history=history.id,
@@ -83,17 +105,16 @@ def end_row(
         new_data=ended[DATA_AT],
         new_usage=ended[USAGE_AT],
         now=transaction.now,
-        until=history.head if stored else None,
+        until=history.head if block.text else None,
     )
-    block = transaction.block(tuple(ended), context_id)
-    transaction.log(history, BLOCK_CLOSED, tuple(ended), block)
-    return block
+    model = transaction.block(tuple(ended), context_id)
+    transaction.log(history, BLOCK_CLOSED, tuple(ended), model, block.last)
+    return model
 
 
-def _open_row(transaction: Transaction, context: ContextRef, index: int) -> tuple[History, Row]:
+def _open_row(transaction: Transaction, context: ContextRef, index: int, at: Prepared) -> tuple[History, Row]:
     history = transaction.history(context.context_id)
-    transaction.flush_blocks()
-    row = None if history is None else _AT.first(transaction.conn, history_id=history.id, block_index=index)
+    row = None if history is None else at.first(transaction.conn, history_id=history.id, block_index=index)
     if history is None or row is None:
         raise BlockNotFound(f"no block with index {index} in this history")
     if row[STATE_AT] != "open":
@@ -121,7 +142,7 @@ def _data(row: Row, text: str, ending: Ending) -> str | None:
     found = data or {}
     if row[TYPE_AT] == "function_call":
         known = json.loads(row[DATA_AT] or "{}")
-        found = {**known, **found, "arguments": checks.parsed_json(text)}
+        found = {**known, **found, "arguments": checks.parsed_json(text, ending.limits.depth)}
     if ending.error is not None:
         found = {**found, "error": json.loads(ending.error)}
     return checks.joined_json(found) if found else None

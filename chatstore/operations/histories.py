@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, literal_column, select, update
 
 from chatstore.cursor import tombstone
-from chatstore.errors import ContextErased, InvalidInput
+from chatstore.errors import ContextErased, InvalidInput, StoreDamaged
 from chatstore.model import Context
-from chatstore.operations.prepared import Prepared
+from chatstore.operations import checksums
+from chatstore.operations.prepared import Prepared, next_number
 from chatstore.operations.rows import Cursors, to_context
 from chatstore.schema import HISTORY_TAG, context_keys, histories, tags
 
@@ -20,7 +21,8 @@ from chatstore.schema import HISTORY_TAG, context_keys, histories, tags
 class History:
     """The row that counts a history: `head` changes so far, `count` blocks, the index of the last user message.
 
-    `first` changes and `first_index` blocks of them are not there any more; of an `erased` one, nothing is.
+    `first` changes and `first_index` blocks of them are not there any more; of an `erased` one, nothing is. `checksum`
+    is of what appends leave alone.
     """
 
     id: int
@@ -32,21 +34,17 @@ class History:
     first: int = 0
     first_index: int = 0
     erased: int | None = None
+    context_id: str = ""
+    created_at: int = 0
+    updated_at: int = 0
+    settled_at: int | None = None
+    checksum: int = 0
 
 
-HISTORY_COLUMNS = (
-    histories.c.id,
-    histories.c.head,
-    histories.c.count,
-    histories.c.last_user,
-    histories.c.tags,
-    histories.c.context_keys,
-    histories.c.first,
-    histories.c.first_index,
-    histories.c.erased,
-)
+HISTORY_COLUMNS = tuple(histories.c["context_keys" if name == "keys" else name] for name in History.__annotations__)
 """What `History` takes, in this order."""
 _FIND = Prepared(select(*HISTORY_COLUMNS).where(histories.c.context_id == bindparam("context_id")))
+_BY_NUMBER = Prepared(select(*HISTORY_COLUMNS).where(histories.c.id == bindparam("history")))
 # The lock is the row's own on databases that have such; on SQLite the whole write transaction is one.
 _LOCK = Prepared(select(*HISTORY_COLUMNS).where(histories.c.context_id == bindparam("context_id")).with_for_update())
 
@@ -69,11 +67,96 @@ def lock(conn: Connection, context_id: str) -> History | None:
     return None if row is None else History(*row)
 
 
+def by_number(conn: Connection, id: int) -> History | None:
+    """The history of a number, whatever became of it."""
+    row = _BY_NUMBER.first(conn, history=id)
+    return None if row is None else History(*row)
+
+
 def not_erased(history: History) -> History:
     """The history. Raises ContextErased if it was erased."""
     if history.erased:
         raise ContextErased("the context was erased, and its name is not used again; choose another context id")
     return history
+
+
+_numbered = select(next_number(histories.c.id).label("id")).correlate(None).subquery()
+_CREATE = Prepared(
+    insert(histories).from_select(
+        ["id", "context_id", "context_keys", "head", "count", "created_at", "updated_at", "checksum"],
+        select(
+            _numbered.c.id,
+            *(bindparam(name, type_=histories.c[name].type) for name in ("context_id", "context_keys")),
+            literal_column("0"),
+            literal_column("0"),
+            bindparam("now", type_=BigInteger),
+            bindparam("now", type_=BigInteger),
+            bindparam("checksum", type_=BigInteger) + _numbered.c.id * literal_column(str(1 << checksums.HALF)),
+        ),
+    )
+)
+_WRITE = Prepared(
+    update(histories)
+    .where(histories.c.id == bindparam("history"))
+    .values(
+        context_keys=bindparam("new_keys"),
+        tags=bindparam("new_tags"),
+        last_user=bindparam("new_user"),
+        first=bindparam("new_first"),
+        first_index=bindparam("new_first_index"),
+        settled_at=bindparam("new_settled_at"),
+        checksum=bindparam("new_checksum"),
+    )
+)
+
+
+def create(conn: Connection, context_id: str, keys: str | None, now: int) -> History:
+    """A new history, held for this transaction."""
+    own = checksums.of_history(context_id, keys, None, 0, 0, None, now, None)
+    _CREATE.run(conn, context_id=context_id, context_keys=keys, now=now, checksum=own)
+    history = lock(conn, context_id)
+    assert history is not None
+    return history
+
+
+def write(conn: Connection, history: History) -> None:
+    """Stores what has changed of a history and is not counted, under a new checksum: see `check_sound` first."""
+    history.checksum = seal(history) or 0
+    _WRITE.run(
+        conn,
+        history=history.id,
+        new_keys=history.keys,
+        new_tags=history.tags,
+        new_user=history.last_user,
+        new_first=history.first,
+        new_first_index=history.first_index,
+        new_settled_at=history.settled_at,
+        new_checksum=history.checksum,
+    )
+
+
+def seal(history: History) -> int | None:
+    """The checksum of a history's row; None of what nobody can have written."""
+    own = checksums.checked(
+        checksums.of_history,
+        history.context_id,
+        history.keys,
+        history.tags,
+        history.first,
+        history.first_index,
+        history.erased,
+        history.created_at,
+        history.settled_at,
+    )
+    return None if own is None else checksums.numbered(own, history.id)
+
+
+def check_sound(history: History) -> None:
+    """Raises StoreDamaged if a history's row is not as it was written: a new checksum would have it right for ever."""
+    if seal(history) != history.checksum:
+        raise StoreDamaged(
+            f"the row of context {history.context_id!a} is not as it was written; run: chatstore check --repair"
+        )
 
 
 def contexts(
@@ -125,8 +208,9 @@ def _rarest_first(conn: Connection, keys: list[tuple[str, str]]) -> list[tuple[s
 @lru_cache(maxsize=64)
 def _contexts(keys: int, tag_count: int) -> Prepared:
     found = histories.c
+    kept = found.count - found.first_index
     statement = select(
-        found.context_id, found.context_keys, found.tags, found.count, found.head, found.created_at, found.updated_at
+        found.context_id, found.context_keys, found.tags, kept, found.head, found.created_at, found.updated_at
     )
     order = found.id  # or the column of an index that has the wanted ones in this order already
     for number in reversed(range(tag_count)):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, exists, insert, literal_column, select, update
 
-from chatstore.operations import running
-from chatstore.operations.prepared import Prepared
+from chatstore.operations import checksums, running
+from chatstore.operations.prepared import Prepared, next_number
 from chatstore.operations.transaction import Transaction
 from chatstore.schema import blocks, is_open, is_running, leases, runs
 
@@ -24,13 +24,29 @@ class Lease:
     beats: int
 
 
-_ALL = Prepared(select(*leases.c))
+_ALL = Prepared(select(*(leases.c[name] for name in Lease.__annotations__)))
+_GIVEN = ("machine", "pid", "started", "seconds")
+_numbered = select(next_number(leases.c.id).label("id")).correlate(None).subquery()
 _TAKE = Prepared(
     insert(leases)
-    .values({name: bindparam(name) for name in ("machine", "pid", "started", "seconds", "beats")})
+    .from_select(
+        ["id", *_GIVEN, "beats", "checksum"],
+        select(
+            _numbered.c.id,
+            *(bindparam(name, type_=leases.c[name].type) for name in _GIVEN),
+            literal_column("0"),
+            bindparam("checksum", type_=BigInteger) + _numbered.c.id * literal_column(str(1 << checksums.HALF)),
+        ),
+    )
     .returning(leases.c.id)
 )
-_RENEW = Prepared(update(leases).where(leases.c.id == bindparam("lease")).values(beats=leases.c.beats + 1))
+# The checksum counts the beats, too: a beat that nobody made is found, and one that is made says nothing of the rest.
+_RENEW = Prepared(
+    update(leases)
+    .where(leases.c.id == bindparam("lease"))
+    .values(beats=leases.c.beats + 1, checksum=leases.c.checksum + 1)
+)
+_HOLD = Prepared(select(leases.c.beats).where(leases.c.id == bindparam("lease")).with_for_update())
 _DROP = Prepared(delete(leases).where(leases.c.id == bindparam("lease")))
 _HOLDS = Prepared(
     select(
@@ -47,7 +63,8 @@ def all_leases(conn: Connection) -> list[Lease]:
 
 def take(transaction: Transaction, machine: str, pid: int, started: int, seconds: int) -> int:
     """A new lease; its id."""
-    row = _TAKE.first(transaction.conn, machine=machine, pid=pid, started=started, seconds=seconds, beats=0)
+    own = checksums.of_lease(machine, pid, started, seconds)
+    row = _TAKE.first(transaction.conn, machine=machine, pid=pid, started=started, seconds=seconds, checksum=own)
     assert row is not None
     return int(row[0])
 
@@ -67,8 +84,16 @@ def drop(transaction: Transaction, lease_id: int) -> bool:
     return True
 
 
-def take_away(transaction: Transaction, lease_id: int) -> int:
-    """Ends what a dead process left open, and its lease; how many runs and blocks there were."""
-    ended = running.interrupt(transaction, lease_id)
-    _DROP.run(transaction.conn, lease=lease_id)
+def take_away(transaction: Transaction, lease_id: int, beats: int | None = None) -> int:
+    """Ends what a dead process left open, and its lease, unless something stays open; how much ended.
+
+    `beats`: as often it was renewed when it was taken for dead. If it was since, it lives. The lease is held before
+    anything is looked for: its holder may be alive yet, and open something under it now.
+    """
+    held = _HOLD.first(transaction.conn, lease=lease_id)
+    if held is None or (beats is not None and held[0] != beats):
+        return 0
+    ended, damaged = running.interrupt(transaction, lease_id)
+    if not damaged:
+        _DROP.run(transaction.conn, lease=lease_id)
     return ended

@@ -246,6 +246,20 @@ _MOVED = Prepared(
 )
 
 
+_END = Prepared(
+    select(
+        select(func.max(changes.c.id)).where(changes.c.id < horizon()).scalar_subquery(),
+        select(func.max(changes.c.id)).scalar_subquery(),
+    )
+)
+
+
+def end(conn: Connection) -> tuple[int, bool]:
+    """The same, and whether there are entries behind it already that have to wait for others."""
+    [(settled, last)] = _END.all(conn)
+    return settled or 0, (last or 0) > (settled or 0)
+
+
 def newest(conn: Connection) -> int:
     """The place behind which the whole store's log goes on."""
     row = _NEWEST.first(conn)

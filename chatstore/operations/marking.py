@@ -9,22 +9,20 @@ from sqlalchemy import bindparam, insert, select, update
 from chatstore import checks
 from chatstore.limits import DEFAULT, Limits, exceeded
 from chatstore.model import Block
-from chatstore.operations import reading
+from chatstore.operations import histories, proving
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.transaction import ContextRef, Transaction
-from chatstore.schema import BLOCK_UPDATED, HISTORY_TAG, blocks, histories
+from chatstore.schema import BLOCK_UPDATED, HISTORY_TAG, blocks
 from chatstore.schema import tags as tags_table
 
 TAGS_AT, USAGE_AT, UPDATED_AT = (list(blocks.c).index(blocks.c[name]) for name in ("tags", "usage", "updated_at"))
+_SIZED_AT = [list(blocks.c).index(blocks.c[name]) for name in ("text", "data", "parts", "tags", "usage")]
 
 _UPDATE = Prepared(
     update(blocks)
     .where(blocks.c.history_id == bindparam("history"), blocks.c.index == bindparam("at"))
     .values(tags=bindparam("new_tags"), usage=bindparam("new_usage"), updated_at=bindparam("now"))
-)
-_SET_HISTORY_TAGS = Prepared(
-    update(histories).where(histories.c.id == bindparam("history")).values(tags=bindparam("new_tags"))
 )
 _TAGGED = Prepared(
     select(tags_table.c.block_index).where(
@@ -41,34 +39,39 @@ def tag_block(
     transaction: Transaction, context: ContextRef, block_id: str, added: str, limits: Limits = DEFAULT
 ) -> Block:
     """Puts tags (as JSON) on a block; a tag of the same kind and name takes the new value."""
-    history, row = _find(transaction, context, block_id)
-    merged = _merged(row[TAGS_AT], added, limits)
+    history, row, last = _find(transaction, context, block_id)
+    marked = _with(row, TAGS_AT, _merged(row[TAGS_AT], added, limits), limits)
     _index_tags(transaction, history, row[1], added)
-    return _update(transaction, context, history, _with(row, TAGS_AT, merged))
+    return _update(transaction, context, history, marked, last)
 
 
-def set_usage(transaction: Transaction, context: ContextRef, block_id: str, usage: str) -> Block:
+def set_usage(
+    transaction: Transaction, context: ContextRef, block_id: str, usage: str, limits: Limits = DEFAULT
+) -> Block:
     """Sets the usage (as JSON) of a block."""
-    history, row = _find(transaction, context, block_id)
-    return _update(transaction, context, history, _with(row, USAGE_AT, usage))
+    history, row, last = _find(transaction, context, block_id)
+    return _update(transaction, context, history, _with(row, USAGE_AT, usage, limits), last)
 
 
 def tag_context(transaction: Transaction, context: ContextRef, added: str, limits: Limits = DEFAULT) -> None:
     """Puts tags (as JSON) on a history."""
     known = transaction.history(context.context_id)
+    if known is not None:
+        histories.check_sound(known)
     merged = _merged(None if known is None else known.tags, added, limits)
+    checks.size([merged], "tags", limits.block_bytes)
     history = transaction.open_history(context)
     history.tags = merged
     _index_tags(transaction, history, HISTORY_TAG, added)
-    _SET_HISTORY_TAGS.run(transaction.conn, history=history.id, new_tags=merged)
+    histories.write(transaction.conn, history)
 
 
-def _find(transaction: Transaction, context: ContextRef, block_id: str) -> tuple[History, Row]:
+def _find(transaction: Transaction, context: ContextRef, block_id: str) -> tuple[History, Row, Row]:
     history = transaction.history(context.context_id)
     transaction.flush()
-    row = reading.block_row(transaction.conn, history, block_id)
+    row, last = proving.block_row(transaction.conn, history, block_id)
     assert history is not None
-    return history, row
+    return history, row, last
 
 
 def _merged(stored: str | None, added: str, limits: Limits) -> str:
@@ -87,12 +90,14 @@ def _index_tags(transaction: Transaction, history: History, at: int, added: str)
             _ADD_TAGS.many(transaction.conn, [(history.id, kind, name, at)])
 
 
-def _with(row: Row, at: int, value: object) -> Row:
-    return (*row[:at], value, *row[at + 1 :])
+def _with(row: Row, at: int, value: str, limits: Limits) -> Row:
+    marked = (*row[:at], value, *row[at + 1 :])
+    checks.size([marked[place] for place in _SIZED_AT], "a block", limits.block_bytes)
+    return marked
 
 
-def _update(transaction: Transaction, context: ContextRef, history: History, row: Row) -> Block:
-    row = _with(row, UPDATED_AT, transaction.now)
+def _update(transaction: Transaction, context: ContextRef, history: History, row: Row, last: Row) -> Block:
+    row = (*row[:UPDATED_AT], transaction.now, *row[UPDATED_AT + 1 :])
     _UPDATE.run(
         transaction.conn,
         history=history.id,
@@ -102,5 +107,5 @@ def _update(transaction: Transaction, context: ContextRef, history: History, row
         now=transaction.now,
     )
     block = transaction.block(row, context.context_id)
-    transaction.log(history, BLOCK_UPDATED, row, block)
+    transaction.log(history, BLOCK_UPDATED, row, block, last)
     return block

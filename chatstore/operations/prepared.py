@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from sqlalchemy import ClauseElement, Connection
+from sqlalchemy import BigInteger, ClauseElement, Column, Connection
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -80,6 +82,24 @@ class DriverStyle:
 
 
 _DRIVER_STYLE = DriverStyle()
+
+
+class next_number(FunctionElement[int]):
+    """The number of a new row, given the column that has them: one more than the last, where there is one writer at a
+    time. A database with many has a sequence for it."""
+
+    inherit_cache = False
+    type = BigInteger()
+
+    def __init__(self, numbers: Column[int]) -> None:
+        super().__init__()  # not as its argument: nothing is selected from the table
+        self.numbers = numbers
+
+
+@compiles(next_number)
+def _one_more(element: next_number, compiler: SQLCompiler, **options: object) -> str:
+    column = element.numbers
+    return f"(SELECT coalesce(max({column.name}), 0) + 1 FROM {column.table.name})"
 
 
 class Prepared:

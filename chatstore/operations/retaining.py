@@ -1,6 +1,7 @@
 """Retention: the oldest blocks of each history are removed, by a policy, and where the rest begins is kept.
 
-Numbers stay as they are. Whoever comes with a cursor from before is told where to go on (CursorExpired).
+Numbers stay as they are. So do the keys of appends, at about 60 bytes each: a retry is never stored a second time.
+Whoever comes with a cursor from before is told where to go on (CursorExpired).
 """
 
 from __future__ import annotations
@@ -8,19 +9,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
+from chatstore.errors import StoreDamaged
+from chatstore.operations import checksums, dropping
+from chatstore.operations import histories as rows_of
 from chatstore.operations.histories import HISTORY_COLUMNS, History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.transaction import Transaction
 from chatstore.schema import (
-    append_keys,
-    blobs,
+    RUN_STARTED,
+    TEXT_APPENDED,
     block_blobs,
     blocks,
     changes,
     histories,
     is_open,
+    is_replacing,
     is_running,
     not_closed,
     runs,
@@ -86,14 +102,17 @@ _REMOVE = (
             block_blobs.c.history_id == bindparam("history"), block_blobs.c.block_index < bindparam("end")
         )
     ),
-    Prepared(
-        delete(append_keys).where(
-            append_keys.c.history_id == bindparam("history"),
-            append_keys.c.first_index + append_keys.c.count <= bindparam("end"),
-        )
-    ),
 )
-_REMOVE_CHANGES = Prepared(delete(changes).where(*_GONE))
+# The start of a run proves its row, alone while it goes on.
+_REMOVE_CHANGES = Prepared(
+    delete(changes).where(
+        *_GONE,
+        ~and_(
+            changes.c.type == RUN_STARTED,
+            exists().where(runs.c.history_id == changes.c.history_id, runs.c.id == changes.c.text),
+        ),
+    )
+)
 _REMOVE_RUNS = Prepared(
     delete(runs).where(
         runs.c.history_id == bindparam("history"),
@@ -102,31 +121,67 @@ _REMOVE_RUNS = Prepared(
         ~exists().where(blocks.c.history_id == runs.c.history_id, blocks.c.run_id == runs.c.id),
     )
 )
-_DROP_BLOB = Prepared(
-    delete(blobs).where(blobs.c.digest == bindparam("blob"), ~exists().where(block_blobs.c.digest == bindparam("blob")))
+_STAYS: Final[tuple[ColumnElement[bool], ...]] = (
+    changes.c.history_id == bindparam("history"),
+    *is_replacing("changes"),
+    changes.c.sequence > bindparam("until"),
 )
-_MOVE = Prepared(
-    update(histories)
-    .where(histories.c.id == bindparam("history"))
-    .values(first=bindparam("until"), first_index=bindparam("end"))
+_LEFT_OF_BLOCKS = Prepared(
+    select(changes.c.sequence, changes.c.type, changes.c.block_index).where(
+        *_STAYS, changes.c.block_index >= bindparam("start"), changes.c.block_index < bindparam("end")
+    )
 )
-_PRUNED = Prepared(select(store_info.c.value).where(store_info.c.name == PRUNED))
+_LEFT_OF_RUNS = Prepared(
+    select(changes.c.sequence, changes.c.type, changes.c.text).where(
+        *_STAYS,
+        changes.c.block_index.is_(None),
+        ~exists().where(runs.c.history_id == changes.c.history_id, runs.c.id == changes.c.text),
+    )
+)
+_SEAL_LEFT = Prepared(
+    update(changes)
+    .where(changes.c.history_id == bindparam("history"), changes.c.sequence == bindparam("number"))
+    .values(checksum=bindparam("new_checksum"))
+)
+_LAST_CHANGE = Prepared(
+    select(func.coalesce(blocks.c.updated_at, runs.c.ended_at, runs.c.started_at))
+    .select_from(changes)
+    .outerjoin(blocks, (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index))
+    .outerjoin(
+        runs,
+        (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text) & (changes.c.type >= RUN_STARTED),
+    )
+    .where(changes.c.history_id == bindparam("history"), changes.c.sequence > bindparam("first"))
+    .where(changes.c.type != TEXT_APPENDED)
+    .order_by(changes.c.sequence.desc())
+    .limit(1)
+)
+_PRUNED = Prepared(select(store_info.c.value, store_info.c.checksum).where(store_info.c.name == PRUNED))
+_HELD_PRUNED = Prepared(select(store_info.c.value).where(store_info.c.name == PRUNED).with_for_update())
 _ADD_PRUNED = Prepared(insert(store_info))
-_SET_PRUNED = Prepared(update(store_info).where(store_info.c.name == PRUNED).values(value=bindparam("place")))
+_SET_PRUNED = Prepared(
+    update(store_info)
+    .where(store_info.c.name == PRUNED)
+    .values(value=bindparam("place"), checksum=bindparam("new_checksum"))
+)
 
 
 def step(transaction: Transaction, policy: Policy, after: int) -> Progress:
     """Removes what a policy does not keep of some histories behind the one with the id `after`. Only those that it
-    removes something of are held."""
+    removes something of are held.
+
+    A history whose own row is damaged is left as it is: what it says of its start is not to be trusted.
+    """
     transaction.flush()
+    _check_place(transaction.conn)
     rows = _NEXT.all(transaction.conn, after=after)
     wanted = _to_prune(transaction, rows, policy)
     transaction.hold(context_id for _, context_id in wanted)
     removed = 0
     for id, context_id in wanted:
         history = transaction.history_or_tombstone(context_id)
-        if history is None or history.erased:
-            continue
+        if history is None or history.erased or rows_of.seal(history) != history.checksum:
+            continue  # meanwhile, by another process; or it is damaged
         removed += _prune(transaction, history, policy)
         if removed >= BLOCKS:
             return Progress(removed, id - 1)  # there may be more of it
@@ -155,19 +210,39 @@ def _prune(transaction: Transaction, history: History, policy: Policy) -> int:
         until = _until(transaction, history, end)
     if end <= history.first_index:
         return 0
+    settled = last_change(conn, history.id, history.first)
     digests = _BYTES.all(conn, history=history.id, end=end)
     place = _LAST_ID.first(conn, history=history.id, until=until)
     for remove in _REMOVE:
         remove.run(conn, history=history.id, end=end)
-    _REMOVE_CHANGES.run(conn, history=history.id, until=until)
     _REMOVE_RUNS.run(conn, history=history.id, until=until)
-    for (digest,) in digests:
-        _DROP_BLOB.run(conn, blob=digest)
-    _MOVE.run(conn, history=history.id, until=until, end=end)
+    _REMOVE_CHANGES.run(conn, history=history.id, until=until)
+    _seal_left(conn, history, until, end)
+    for (digest,) in sorted(digests):
+        dropping.drop_blob(conn, digest)
     _note(transaction, 0 if place is None or place[0] is None else place[0])
     removed = end - history.first_index
     history.first, history.first_index = until, end
+    history.settled_at = history.settled_at if settled is None else settled
+    if history.last_user is not None and history.last_user < end:
+        history.last_user = None
+    rows_of.write(conn, history)
     return removed
+
+
+def _seal_left(conn: Connection, history: History, until: int, end: int) -> None:
+    """Gives a checksum of their own to entries that stay, about blocks and runs that are removed."""
+    left = _LEFT_OF_BLOCKS.all(conn, history=history.id, until=until, start=history.first_index, end=end)
+    left += _LEFT_OF_RUNS.all(conn, history=history.id, until=until)
+    for number, type, about in left:
+        own = checksums.of_left(number, type, about)
+        _SEAL_LEFT.run(conn, history=history.id, number=number, new_checksum=own)
+
+
+def last_change(conn: Connection, history_id: int, first: int) -> int | None:
+    """The time of a history's last change, as the block or the run has it that the log names last, if that is there."""
+    row = _LAST_CHANGE.first(conn, history=history_id, first=first)
+    return None if row is None else row[0]
 
 
 def _kept_from(transaction: Transaction, history: History, policy: Policy) -> int:
@@ -189,11 +264,18 @@ def _until(transaction: Transaction, history: History, end: int) -> int:
 
 
 def _note(transaction: Transaction, place: int) -> None:
-    before = pruned(transaction.conn)
-    if before is None:
-        _ADD_PRUNED.many(transaction.conn, [(PRUNED, str(place))])
-    elif place > before:
-        _SET_PRUNED.run(transaction.conn, place=str(place))
+    """Held while it is compared: another process may be at other histories, and the place must not go back."""
+    if pruned(transaction.conn) is None:
+        _ADD_PRUNED.many(transaction.conn, [(PRUNED, "0", checksums.of_info(PRUNED, "0"))])
+    held = _HELD_PRUNED.first(transaction.conn)
+    if held is not None and place > int(held[0]):
+        _SET_PRUNED.run(transaction.conn, place=str(place), new_checksum=checksums.of_info(PRUNED, str(place)))
+
+
+def _check_place(conn: Connection) -> None:
+    row = _PRUNED.first(conn)
+    if row is not None and checksums.checked(checksums.of_info, PRUNED, row[0]) != row[1]:
+        raise StoreDamaged("what the store says of itself is not as it was written; run: chatstore check --repair")
 
 
 def pruned(conn: Connection) -> int | None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from chatstore.errors import RunNotFound
+from chatstore.errors import RunNotFound, StoreDamaged
+from chatstore.limits import DEFAULT, Limits
 from chatstore.model import Run, RunState, State
-from chatstore.operations import growing, over
+from chatstore.operations import growing, over, proving
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS, to_run
+from chatstore.operations.rows import RUN_COLUMNS, to_run
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.schema import RUN_ENDED, RUN_STARTED, blocks, histories, is_open, is_running, runs
 
@@ -21,9 +22,7 @@ _BLOCK_STATES: dict[str, State] = {"completed": "closed"}
 _STATE_AT = RUN_COLUMNS.index(runs.c.state)
 
 _ADD = Prepared(insert(runs))
-_RUN = Prepared(
-    select(*RUN_COLUMNS).where(runs.c.history_id == bindparam("history_id"), runs.c.id == bindparam("run_id"))
-)
+_RUN = Prepared(proving.runs_where(runs.c.history_id == bindparam("history_id"), runs.c.id == bindparam("run_id")))
 _END = Prepared(
     update(runs)
     .where(runs.c.history_id == bindparam("history"), runs.c.id == bindparam("run"))
@@ -37,9 +36,9 @@ _END = Prepared(
     )
 )
 _OPEN_BLOCKS = Prepared(
-    select(*BLOCK_COLUMNS)
-    .where(blocks.c.history_id == bindparam("history_id"), blocks.c.run_id == bindparam("run_id"), is_open)
-    .order_by(blocks.c.index)
+    proving.blocks_where(
+        blocks.c.history_id == bindparam("history_id"), blocks.c.run_id == bindparam("run_id"), is_open
+    ).order_by(blocks.c.index)
 )
 _CHILDREN = Prepared(
     select(histories.c.context_id, runs.c.id)
@@ -60,6 +59,18 @@ class RunEnding:
     traceback: str | None = None
     usage: str | None = None
     rests: Mapping[int, str] = field(default_factory=dict)
+    limits: Limits = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A run that is not over, as it is proved to be, with what is open of it."""
+
+    context_id: str
+    history: History
+    row: Row
+    last: Row
+    open: list[growing.Grown]
 
 
 def start_run(
@@ -93,35 +104,56 @@ def start_run(
 
 def end_run(transaction: Transaction, context: ContextRef, run_id: str, ending: RunEnding) -> Run:
     """Ends a run and what is open of it. Raises RunOver if it has ended already."""
-    history, row = _find(transaction, context, run_id)
+    history, found = _find(transaction, context, run_id)
     over.check_running(transaction, history, run_id)
-    return _end(transaction, history, context.context_id, row, ending)
+    return _end(transaction, _held(transaction, context, history, found), ending)
 
 
 def cancel_run(transaction: Transaction, context: ContextRef, run_id: str) -> Run:
     """Ends a run as cancelled, with the runs that are part of it; one that has ended stays as it is."""
-    history, row = _find(transaction, context, run_id)
-    if row[_STATE_AT] != "running":
-        return to_run(row, context.context_id)
-    for context_id, child in _CHILDREN.all(transaction.conn, run_id=run_id):
-        cancel_run(transaction, ContextRef(context_id), child)
-    return _end(transaction, history, context.context_id, row, RunEnding("cancelled"))
+    history, found = _find(transaction, context, run_id)
+    if found[_STATE_AT] != "running":
+        return to_run(found, context.context_id)
+    # All are proved before the first is ended: what is refused changes nothing.
+    held = _with_parts(transaction, context, history, found)
+    *_, ended = [_end(transaction, one, RunEnding("cancelled")) for one in held]
+    return ended
+
+
+def _with_parts(transaction: Transaction, context: ContextRef, history: History, found: Row) -> list[_Held]:
+    """A run that is not over behind the runs that are part of it."""
+    parts: list[_Held] = []
+    for context_id, part in _CHILDREN.all(transaction.conn, run_id=found[1]):
+        of_part = ContextRef(context_id)
+        parts += _with_parts(transaction, of_part, *_find(transaction, of_part, part))
+    return [*parts, _held(transaction, context, history, found)]
 
 
 def _find(transaction: Transaction, context: ContextRef, run_id: str) -> tuple[History, Row]:
+    """A run's row, with its start in the log. Raises RunNotFound."""
     history = transaction.history(context.context_id)
+    transaction.flush()
     row = None if history is None else _RUN.first(transaction.conn, history_id=history.id, run_id=run_id)
     if history is None or row is None:
         raise RunNotFound(f"no run {run_id} in this history")
     return history, row
 
 
-def _end(transaction: Transaction, history: History, context_id: str, row: Row, ending: RunEnding) -> Run:
-    run_id = row[1]
-    block_ending = growing.Ending(_BLOCK_STATES.get(ending.state, ending.state))  # type: ignore[arg-type]
-    transaction.flush_blocks()
-    for block in _OPEN_BLOCKS.all(transaction.conn, history_id=history.id, run_id=run_id):
-        growing.end_row(transaction, history, context_id, block, block_ending, ending.rests.get(block[1], ""))
+def _held(transaction: Transaction, context: ContextRef, history: History, found: Row) -> _Held:
+    """Raises StoreDamaged where something of it is not as it was written."""
+    row, last = proving.proved_run(found)
+    growing_blocks = _OPEN_BLOCKS.all(transaction.conn, history_id=history.id, run_id=row[1])
+    held = [growing.grown(transaction, block) for block in growing_blocks]
+    return _Held(context.context_id, history, row, last, held)
+
+
+def _end(transaction: Transaction, held: _Held, ending: RunEnding) -> Run:
+    history, run_id = held.history, held.row[1]
+    state = _BLOCK_STATES.get(ending.state, ending.state)
+    block_ending = growing.Ending(state, limits=ending.limits)  # type: ignore[arg-type]
+    for block in held.open:
+        rest = ending.rests.get(block.row[1], "")
+        growing.end_grown(transaction, history, held.context_id, block, block_ending, rest)
     _END.run(
         transaction.conn,
         history=history.id,
@@ -132,10 +164,11 @@ def _end(transaction: Transaction, history: History, context_id: str, row: Row, 
         new_usage=ending.usage,
         now=transaction.now,
     )
-    ended = _RUN.first(transaction.conn, history_id=history.id, run_id=run_id)
-    assert ended is not None
-    run = to_run(ended, context_id)
-    transaction.log_run(history, RUN_ENDED, ended, run)
+    last = (ending.state, ending.error, ending.traceback, ending.usage)
+    _, id, parent, *_, started_at, _, started, _ = held.row
+    ended = (history.id, id, parent, *last, started_at, transaction.now, started, None)
+    run = to_run(ended, held.context_id)
+    transaction.log_run(history, RUN_ENDED, ended, run, held.last)
     return run
 
 
@@ -145,23 +178,32 @@ _RUNNING_OF = Prepared(
     .where(runs.c.lease_id == bindparam("lease_id"), is_running)
 )
 _OPEN_OF = Prepared(
-    select(histories.c.context_id, *BLOCK_COLUMNS)
+    select(histories.c.context_id, blocks.c.index)
     .join(histories, histories.c.id == blocks.c.history_id)
     .where(blocks.c.lease_id == bindparam("lease_id"), is_open)
 )
 
 
-def interrupt(transaction: Transaction, lease_id: int) -> int:
-    """Ends, as interrupted, every run and block that a lease holds open; how many there were."""
+def interrupt(transaction: Transaction, lease_id: int) -> tuple[int, int]:
+    """Ends, as interrupted, every run and block that a lease holds open; how many there were, and how many are damaged
+    and stay open until they are repaired: their last words are not sealed as they are."""
     held = _RUNNING_OF.all(transaction.conn, lease_id=lease_id)
-    for context_id, run_id in held:
-        end_run(transaction, ContextRef(context_id), run_id, RunEnding("interrupted"))
     alone = _OPEN_OF.all(transaction.conn, lease_id=lease_id)
-    for context_id, *row in alone:
-        history = transaction.history(context_id)
-        assert history is not None
-        growing.end_row(transaction, history, context_id, tuple(row), growing.Ending("interrupted"))
-    return len(held) + len(alone)
+    transaction.hold(context_id for context_id, _ in (*held, *alone))
+    ended = damaged = 0
+    for context_id, run_id in held:
+        try:
+            end_run(transaction, ContextRef(context_id), run_id, RunEnding("interrupted"))
+            ended += 1
+        except StoreDamaged:
+            damaged += 1
+    for context_id, index in _OPEN_OF.all(transaction.conn, lease_id=lease_id):
+        try:
+            growing.end_block(transaction, ContextRef(context_id), index, "", growing.Ending("interrupted"))
+            ended += 1
+        except StoreDamaged:
+            damaged += 1
+    return ended, damaged
 
 
 def find_run(conn: Connection, context_id: str, run_id: str) -> Run:

@@ -37,16 +37,6 @@ class ContextRef:
     keys_json: str | None = None
 
 
-_CREATE = Prepared(
-    insert(histories_table).values(
-        {name: bindparam(name) for name in ("context_id", "context_keys", "head", "count", "created_at", "updated_at")}
-    )
-)
-_SET_KEYS = Prepared(
-    update(histories_table)
-    .where(histories_table.c.id == bindparam("history_id"))
-    .values(context_keys=bindparam("new_keys"))
-)
 _ADD_KEYS = Prepared(insert(context_keys))
 _COUNT = Prepared(
     update(histories_table)
@@ -54,7 +44,7 @@ _COUNT = Prepared(
         (histories_table.c.head, bindparam("new_head")),
         (histories_table.c.count, bindparam("new_count")),
         (histories_table.c.last_user, bindparam("new_last_user")),
-        (histories_table.c.updated_at, bindparam("now")),
+        (histories_table.c.updated_at, bindparam("new_updated_at")),
     )
     .where(histories_table.c.id == bindparam("history_id"))
 )
@@ -69,12 +59,12 @@ Announcement: TypeAlias = dict[str, list[Callable[[], Entry]]]
 
 
 class Unheld(Exception):
-    """The transaction is to be made again, with more contexts held from its beginning: what is held in one order
-    by all processes never makes them wait for each other in a circle."""
+    """The transaction is to be made again, with more contexts held from its beginning: what is held in one order by
+    all processes never makes them wait for each other in a circle."""
 
-    def __init__(self, *contexts: str) -> None:
-        super().__init__(*contexts)
-        self.contexts = contexts
+    def __init__(self, *context_ids: str) -> None:
+        super().__init__(*context_ids)
+        self.context_ids = context_ids
 
 
 class Proof(NamedTuple):
@@ -121,6 +111,11 @@ class Transaction:
         self._changes: list[Row] = []
         self.proof: Proof | None = None
 
+    def hold(self, context_ids: Iterable[str]) -> None:
+        """Says at once which histories will be looked up, so that the transaction is made again once for them all."""
+        if self._held and (missing := [one for one in context_ids if one not in self._histories]):
+            raise Unheld(*missing)
+
     def history(self, context_id: str) -> History | None:
         """The history of a context, held for this transaction, as the writes so far left it. Raises ContextErased."""
         history = self.history_or_tombstone(context_id)
@@ -134,32 +129,18 @@ class Transaction:
             self._histories[context_id] = histories.lock(self.conn, context_id)
         return self._histories[context_id]
 
-    def hold(self, contexts: Iterable[str]) -> None:
-        """Makes sure that these are held, all with one try more."""
-        missing = [context_id for context_id in contexts if context_id not in self._histories]
-        if missing and self._held:
-            raise Unheld(*missing)
-
     def open_history(self, context: ContextRef) -> History:
         """The same, created when there is none."""
         history = self.history(context.context_id)
         if history is None:
-            _CREATE.run(
-                self.conn,
-                context_id=context.context_id,
-                context_keys=context.keys_json,
-                head=0,
-                count=0,
-                created_at=self.now,
-                updated_at=self.now,
-            )
-            history = self._histories[context.context_id] = histories.lock(self.conn, context.context_id)
-            assert history is not None
+            history = histories.create(self.conn, context.context_id, context.keys_json, self.now)
+            self._histories[context.context_id] = history
         elif context.keys_json is not None and history.keys is None:
-            _SET_KEYS.run(self.conn, history_id=history.id, new_keys=context.keys_json)
+            histories.check_sound(history)
+            history.keys = context.keys_json
+            histories.write(self.conn, history)
         else:
             return history
-        history.keys = context.keys_json
         if context.keys:
             _ADD_KEYS.many(self.conn, [(name, value, history.id) for name, value in context.keys.items()])
         return history
@@ -168,10 +149,16 @@ class Transaction:
         """Stores a block's row with this commit."""
         self._blocks.append(row)
 
-    def log(self, history: History, type: int, row: Row, block: Block) -> None:
-        """Logs and announces a change of a block, given as its row is then and as a model."""
+    def log(self, history: History, type: int, row: Row, block: Block, replaced: Row | None = None) -> None:
+        """Logs and announces a change of a block, given as its row is then and as a model.
+
+        `replaced`: the number and the checksum of the last entry about the block before, if there is one.
+        """
         sequence = history.head + 1
-        self._add(history, block.context_id, type, block.index, None, None, checksums.of_block(sequence, type, row))
+        checksum = checksums.of_block(sequence, type, row)
+        if replaced is not None:
+            checksum = checksums.replacing(checksum, *replaced)
+        self._add(history, block.context_id, type, block.index, None, None, checksum)
         cursors = self.cursors(block.context_id)
         self._announce(block.context_id, partial(to_entry, type, sequence, block, cursors))
 
@@ -183,10 +170,13 @@ class Transaction:
         cursors = self.cursors(block.context_id)
         self._announce(block.context_id, partial(to_text_entry, sequence, offset, text, block, cursors))
 
-    def log_run(self, history: History, type: int, row: Row, run: Run) -> None:
-        """Logs and announces the start or the end of a run, given as its row is then and as a model."""
+    def log_run(self, history: History, type: int, row: Row, run: Run, replaced: Row | None = None) -> None:
+        """Logs and announces the start or the end of a run, which replaces it, as `log` does a change of a block."""
         sequence = history.head + 1
-        self._add(history, run.context_id, type, None, None, run.id, checksums.of_run(sequence, type, row))
+        checksum = checksums.of_run(sequence, type, row)
+        if replaced is not None:
+            checksum = checksums.replacing(checksum, *replaced)
+        self._add(history, run.context_id, type, None, None, run.id, checksum)
         cursors = self.cursors(run.context_id)
         self._announce(run.context_id, partial(to_run_entry, type, sequence, run, cursors))
 
@@ -199,6 +189,8 @@ class Transaction:
     def _add(self, history: History, context_id: str, type: int, *values: object) -> None:
         """Adds an entry to a history's log, under its next number."""
         history.head += 1
+        if type != TEXT_APPENDED:  # nothing that is stored would prove the time of a piece
+            history.updated_at = self.now
         self._changes.append((history.id, history.head, type, *values))
         self._written.add(context_id)
 
@@ -224,7 +216,7 @@ class Transaction:
         """Sends everything gathered and sets the counters; what remains is the commit."""
         self.flush()
         written = (self._histories[context_id] for context_id in self._written)
-        counted = [(one.head, one.count, one.last_user, self.now, one.id) for one in written if one is not None]
+        counted = [(one.head, one.count, one.last_user, one.updated_at, one.id) for one in written if one is not None]
         if counted:
             _COUNT.many(self.conn, counted)
 

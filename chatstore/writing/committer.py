@@ -99,10 +99,11 @@ class Committer:
             pending.withdrawn = True
             raise
 
-    def scrub(self) -> None:
-        """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long."""
+    def scrub(self, patience: float | None = None) -> None:
+        """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long: longer
+        than so many seconds, or than the busy timeout."""
         with self._lead:
-            self._writer.scrub()
+            self._writer.scrub(patience)
 
     def close(self) -> None:
         """Commits what waits, then takes no more."""
@@ -124,7 +125,9 @@ class Committer:
             raise StoreClosed("the store is closed; open it again to write")
 
     def _syncs(self, synced: bool) -> bool:
-        return self._durability == "full" or (synced and self._durability == "message")
+        # A process may outlive its server, and would write on behind text that the server forgot.
+        finished = synced or self._database.survived_by_writers
+        return self._durability == "full" or (finished and self._durability == "message")
 
     def _lead_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Commits on an event loop what waits, if that is little and nothing has to be waited for."""

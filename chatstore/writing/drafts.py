@@ -41,6 +41,8 @@ def rules(limits: Limits, redact: Redact | None) -> Rules:
         raise InvalidInput(f"limits= takes Limits, not {type(limits).__name__}")
     if redact is not None and not callable(redact):
         raise InvalidInput(f"redact= takes a function of a str, not {type(redact).__name__}")
+    if checks.is_coroutine(redact):
+        raise InvalidInput("redact= is a coroutine function, which nobody would await; it takes a plain one")
     return RULES if limits == DEFAULT and redact is None else Rules(limits, redact)
 
 
@@ -127,7 +129,9 @@ def check(drafts: Iterable[BlockDraft], rules: Rules = RULES) -> list[NewBlock]:
         if not isinstance(one, BlockDraft):
             raise InvalidInput(f"append takes one or several BlockDraft, not {type(one).__name__}")
         new = _check(one, places, rules.limits)
-        checked.append(new if rules.redact is None else _check(_redacted(one, rules.redact), places, rules.limits))
+        if rules.redact is not None:
+            new = _check(_redacted(one, rules.redact, rules.limits.depth), places, rules.limits)
+        checked.append(new)
         places[id(one)] = place
     return checked
 
@@ -160,13 +164,13 @@ def redacted_tags(tags: Sequence[Tag], redact: Redact) -> list[Tag]:
     return [tag.model_copy(update={"value": redacted_json(redact, tag.value)}) for tag in tags]
 
 
-def _redacted(one: BlockDraft, redact: Redact) -> BlockDraft:
+def _redacted(one: BlockDraft, redact: Redact, depth: int) -> BlockDraft:
     """A draft, checked before, as it may be stored."""
     text, data = redacted(redact, one.text), redacted_json(redact, one.data)
     if one.type in ("function_call", "function_result") and isinstance(data, dict):
         data |= {name: one.data[name] for name in _NAMES_OF_CALLS if name in one.data}
-        if "arguments" in data and one.text == checks.json_text(one.data["arguments"], "the arguments"):
-            text = checks.json_text(data["arguments"], "the arguments")  # it was made of them, and stays JSON
+        if "arguments" in data and one.text == checks.json_text(one.data["arguments"], "the arguments", depth):
+            text = checks.json_text(data["arguments"], "the arguments", depth)  # it was made of them, and stays JSON
     parts = [part.model_copy(update=_redacted_part(part, redact)) for part in one.parts]
     return one.model_copy(update={"text": text, "data": data, "parts": parts, "tags": redacted_tags(one.tags, redact)})
 
@@ -199,7 +203,8 @@ def _check(one: BlockDraft, places: Mapping[int, int], limits: Limits) -> NewBlo
         tag_names=tuple({(tag.kind, tag.name): None for tag in one.tags}) if one.tags else (),
         blobs=blobs,
     )
-    _check_size(new, limits.block_bytes)
+    texts = (new.text, new.data, new.parts, new.tags, new.usage)
+    checks.size(texts, "a block", limits.block_bytes, " (put large content into parts)")
     return new
 
 
@@ -210,15 +215,6 @@ def _place_among_kinds(type: str, role: str | None, internal: bool, limit: int) 
     if role is not None:
         checks.name(role, "the role", limit=limit)
     return views_of(type, role, internal), speaker_of(type, role, internal)
-
-
-def _check_size(new: NewBlock, most: int) -> None:
-    # One character is at most four bytes of UTF-8: only what may be too large is measured.
-    texts = [text for text in (new.text, new.data, new.parts, new.tags, new.usage) if text]
-    if sum(map(len, texts)) * 4 > most and (size := sum(len(text.encode()) for text in texts)) > most:
-        raise exceeded(
-            f"a block of {size:,} bytes of text and JSON (put large content into parts)", "block_bytes", most
-        )
 
 
 def _parent(parent: Block | BlockDraft | str | None, places: Mapping[int, int]) -> tuple[bytes | int | None, bool]:

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
+from sqlalchemy import Connection
+
 from chatstore.databases.base import Database, Known, Patience
+from chatstore.errors import StorageError
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement, Transaction, Unheld, is_stored
 from chatstore.writing.pending import Pending, settle
@@ -40,7 +43,7 @@ class GroupWriter:
         self._database = database
         self._cursors = cursors
         self._announce = announce
-        self._conn = database.writer()
+        self._conn: Connection | None = None
         self._known: Known = {}
 
     def commit(self, group: list[Pending[Any]], *, patient: bool = True) -> bool:
@@ -51,40 +54,49 @@ class GroupWriter:
         synced = any(pending.synced for pending in group)
         if not patient and (synced or sum(pending.size for pending in group) > FEW):
             return False
-        patience = Patience(self._database, time.monotonic)
         this = _Try(group)
+        try:
+            return self._persist(group, this, synced=synced, patient=patient)
+        except BaseException:  # a signal's
+            if self._database.commits_wait and this.sent is not None:
+                self._resolve(group, this)
+            raise
+
+    def _persist(self, group: list[Pending[Any]], this: _Try, *, synced: bool, patient: bool) -> bool:
+        patience = Patience(self._database, time.monotonic)
         while True:
             this.began = False
             try:
                 return self._try(group, this, synced=synced, patient=patient)
             except Unheld as unheld:
                 self._roll_back()
-                this.contexts.update(unheld.contexts)
+                this.contexts.update(unheld.context_ids)
             except Exception as error:
                 self._roll_back()
                 pause = patience.pause(error) if patient else None
                 if pause is None:
-                    return self._give_up(group, error, began=this.began, patient=patient)
+                    return self._give_up(group, this, error, patient=patient)
                 _log.info("a commit failed (%s), and is tried again", type(error).__name__)
                 time.sleep(pause)
 
     def _try(self, group: list[Pending[Any]], this: _Try, *, synced: bool, patient: bool) -> bool:
+        conn = self._connection()
         try:
-            self._database.rollback(self._conn)  # what a second signal may have left, if anything
-            this.began = self._database.begin(self._conn, synced=synced, patient=patient)
+            self._database.rollback(conn)  # what a second signal may have left, if anything
+            this.began = self._database.begin(conn, synced=synced, patient=patient)
             if not this.began:
                 return False
-            transaction = self._transaction(this)
-            if this.sent is not None and self._is_stored(this.sent):
-                self._database.rollback(self._conn)
+            transaction = self._transaction(conn, this)
+            if this.sent is not None and _is_stored(conn, this.sent):
+                self._database.rollback(conn)
                 transaction = this.sent  # it was committed, and only the answer was lost
             else:
                 self._apply(group, transaction, this)
             settle(group)
         except Exception:
             raise
-        except BaseException:  # a signal's: the commit happened whole or not at all
-            if this.sent is not None and self._was_committed(this):
+        except BaseException:  # a signal's: the commit happened whole or not at all, and a connection may know
+            if this.sent is not None and not self._database.commits_wait and not self._database.in_transaction(conn):
                 settle(group)
             self._roll_back()
             raise
@@ -97,48 +109,69 @@ class GroupWriter:
             pending.apply(transaction)
         transaction.finish()
         this.sent = transaction
-        self._database.commit(self._conn)
+        try:
+            self._database.commit(transaction.conn, transaction.announced, transaction.proof)
+        except Exception as error:
+            if self._database.answers(error):
+                this.sent = None
+            raise
 
-    def _is_stored(self, transaction: Transaction) -> bool:
-        """Whether a transaction was committed; one that logged nothing may be made again."""
-        return transaction.proof is not None and is_stored(self._conn, transaction.proof)
+    def _resolve(self, group: list[Pending[Any]], this: _Try) -> None:
+        """Answers those whose commit was sent when a signal came: the next one to write must not do it again."""
+        try:
+            if self._was_committed(this):
+                settle(group)
+        except BaseException as error:
+            settle(group, _unknown(error))
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._roll_back()
 
     def _was_committed(self, this: _Try) -> bool:
-        if not self._database.commits_wait:
-            return not self._database.in_transaction(self._conn)  # the connection knows
         self._roll_back()
-        self._database.begin(self._conn, synced=False)
-        self._database.hold(self._conn, this.contexts)  # waits for what the server may still be doing
-        return this.sent is not None and self._is_stored(this.sent)
+        conn = self._connection()
+        self._database.begin(conn, synced=False)
+        self._database.hold(conn, this.contexts)  # waits for what the server may still be doing
+        return this.sent is not None and _is_stored(conn, this.sent)
 
-    def _transaction(self, this: _Try) -> Transaction:
-        held = self._database.hold(self._conn, this.contexts)
+    def _connection(self) -> Connection:
+        if self._conn is None:
+            self._conn = self._database.writer()
+        return self._conn
+
+    def _transaction(self, conn: Connection, this: _Try) -> Transaction:
+        held = self._database.hold(conn, this.contexts)
         if held is None:
-            return Transaction(self._conn, self._cursors, self._remembered())
-        return Transaction(self._conn, self._cursors, held, held=True)
+            return Transaction(conn, self._cursors, self._remembered(conn))
+        return Transaction(conn, self._cursors, held, held=True)
 
     def _conclude(self, transaction: Transaction) -> None:
-        """Tells this process and others what was committed. Whatever comes of that, the callers get their answers."""
+        """Tells this process what was committed. Whatever comes of that, the callers get their answers."""
         try:
             for after in transaction.after_commit:
                 after()
             if transaction.announced:
-                self._database.published(transaction.announced)
                 self._announce(transaction.announced)
         except Exception:
             _log.exception("what was committed could not be handed over; subscriptions find it by themselves")
 
-    def _remembered(self) -> Known:
+    def _remembered(self, conn: Connection) -> Known:
         """The counters of the histories written to before, while no other process has written anything."""
-        if len(self._known) > KNOWN or not self._database.alone(self._conn):
+        if not self._database.alone(conn):
+            self._database.check_in_place(conn)
+            self._known = {}
+        elif len(self._known) > KNOWN:
             self._known = {}
         return self._known
 
-    def _give_up(self, group: list[Pending[Any]], error: Exception, *, began: bool, patient: bool) -> bool:
+    def _give_up(self, group: list[Pending[Any]], this: _Try, error: Exception, *, patient: bool) -> bool:
         """Has each write of the group tried alone, or fails it; leaves them to the thread where nothing may wait."""
         if not patient:
             return False
-        if began and len(group) > 1 and not self._database.heals(error):
+        if this.sent is not None:
+            settle(group, _unknown(error))
+        elif this.began and len(group) > 1 and not self._database.heals(error):
             _log.warning("a commit of %d writes failed (%s); each is tried alone", len(group), type(error).__name__)
             for pending in group:
                 self.commit([pending])
@@ -150,27 +183,44 @@ class GroupWriter:
         """Keeps the database's log short. Never on an event loop: it waits for the disk."""
         if self._database.wants_checkpoint():
             try:
-                self._database.checkpoint(self._conn)
+                self._database.checkpoint(self._connection())
             except Exception as error:
                 _log.warning("a checkpoint failed, and is tried again later: %s", self._database.translate(error))
 
-    def scrub(self) -> None:
+    def scrub(self, patience: float | None = None) -> None:
         """Leaves no byte of what was deleted in the files. Raises StoreBusy where somebody reads for too long."""
         try:
-            self._database.scrub(self._conn)
+            self._database.scrub(self._connection(), patience)
         except Exception as error:
             raise self._database.translate(error) from error
 
     def close(self) -> None:
         """Gives back the connection."""
-        self._conn.close()
+        if self._conn is not None:
+            self._conn.close()
 
     def _roll_back(self) -> None:
         self._known = {}
+        if self._conn is None:
+            return
         try:
             self._database.rollback(self._conn)
-        except Exception:
-            _log.warning("a rollback failed; the connection is replaced", exc_info=True)
-            self._conn.invalidate()
-            self._conn.close()
-            self._conn = self._database.writer()
+        except Exception as error:
+            _log.info("a rollback failed (%s); the connection is replaced", type(error).__name__)
+            broken, self._conn = self._conn, None
+            broken.invalidate()
+            broken.close()
+
+
+def _is_stored(conn: Connection, transaction: Transaction) -> bool:
+    """Whether a transaction was committed; one that logged nothing may be made again."""
+    return transaction.proof is not None and is_stored(conn, transaction.proof)
+
+
+def _unknown(error: BaseException) -> StorageError:
+    unknown = StorageError(
+        f"the answer to a commit was lost ({type(error).__name__}), so it may be stored; read the history to see, or"
+        " repeat it with its key, if it had one"
+    )
+    unknown.__cause__ = error
+    return unknown

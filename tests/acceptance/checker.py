@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from heartbeat import Gap, without
+
 from chatstore import Block, ChatStore
 
 Report = dict[str, Any]
@@ -93,10 +95,18 @@ def check_numbers(path: Path) -> None:
                 assert [number for (number,) in numbers] == list(range(first, first + expected)), (table, id)
 
 
-def violations(expected: Sequence[tuple[str, str]], told: Mapping[str, int], sights: Iterable[Sight]) -> list[str]:
+def lateness(sight: Sight, told: Mapping[str, int], gaps: Iterable[Gap] = ()) -> int:
+    """Nanoseconds from a commit, or from when the subscriber came, without those in which it could do nothing."""
+    return without(gaps, max(told[sight.block], sight.since), sight.at)
+
+
+def violations(
+    expected: Sequence[tuple[str, str]], told: Mapping[str, int], sights: Iterable[Sight], gaps: Sequence[Gap] = ()
+) -> list[str]:
     """What one subscriber got wrong, over all its lives put together.
 
-    `expected` are the changes it asked for, in order, as cursor and block; `told` is when each block was acknowledged.
+    `expected` are the changes it asked for, in order, as cursor and block; `told` is when each block was acknowledged,
+    and `gaps` are when the machine gave the subscriber no time.
     """
     places = {change: place for place, change in enumerate(expected)}
     seen: set[int] = set()
@@ -110,8 +120,8 @@ def violations(expected: Sequence[tuple[str, str]], told: Mapping[str, int], sig
             found.append(f"duplicate: {sight}")
         elif place < highest:
             found.append(f"reordered: {sight}")
-        elif (lateness := sight.at - max(told[sight.block], sight.since)) > LATE:
-            found.append(f"late by {lateness / 1e9:.2f} s: {sight}")
+        elif (late := lateness(sight, told, gaps)) > LATE:
+            found.append(f"late by {late / 1e9:.2f} s: {sight}")
         seen.add(place)
         highest = max(highest, place)
     return [*found, *(f"gap: {expected[place]}" for place in range(len(expected)) if place not in seen)]

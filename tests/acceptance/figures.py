@@ -1,13 +1,16 @@
-"""Figures that a test prints beside its verdict; `pytest -s` shows them."""
+"""Figures that a test gives beside its verdict, as values by name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import data_support
+
 
 def report(title: str, **values: object) -> None:
-    """Prints one line of figures."""
-    print(f"\n  {title}: " + ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in values.items()))
+    """One line of figures."""
+    shown = (f"{name.replace('_', ' ')} {_text(value)}" for name, value in values.items())
+    data_support.report(f"{title}: {', '.join(shown)}")
 
 
 def latencies(seconds: Sequence[float]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A process of subscribers that leave at random and go on where they were, until it is killed or the writers are done.
 
 Each says every change as it handles it. What was said is what it has acknowledged: there it is resumed after a kill.
+The process says as well when the machine gave it no time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from children import arguments, say
 from filters import FILTERS
+from heartbeat import beating
 
 from chatstore import AsyncChatStore, ChatStore
 
@@ -101,13 +103,18 @@ def wait_for_the_writers(done: threading.Event) -> None:
 
 def main() -> None:
     given = arguments()
+    with beating(say):
+        follow(given)
+
+
+def follow(given: Any) -> None:
     places = [
         Place(number, context, cursor, given["seed"] + number) for number, context, cursor in given["subscribers"]
     ]
     done = threading.Event()
     threading.Thread(target=wait_for_the_writers, args=(done,), daemon=True).start()
     if given["face"] == "async":
-        asyncio.run(main_on_a_loop(given, places, done))
+        asyncio.run(follow_on_a_loop(given, places, done))
         return
     with ChatStore(given["path"], wake=given["wake"]) as store:
         threads = [threading.Thread(target=stay, args=(place, store, done)) for place in places]
@@ -117,7 +124,7 @@ def main() -> None:
             thread.join()
 
 
-async def main_on_a_loop(given: Any, places: list[Place], done: threading.Event) -> None:
+async def follow_on_a_loop(given: Any, places: list[Place], done: threading.Event) -> None:
     async with AsyncChatStore(given["path"], wake=given["wake"]) as store, asyncio.TaskGroup() as group:
         for place in places:
             group.create_task(stay_on_a_loop(place, store, done))

@@ -69,7 +69,7 @@ async def cancel_many(path: Path, count: int, *, contended: bool) -> tuple[dict[
         assert store._readers is not None and store._core is not None
         assert store._readers.sync_engine.pool.checkedout() == 0
         assert store._core.database.readers.pool.checkedout() == 0
-        assert not store._core.database.in_transaction(store._core.committer._conn)
+        assert not store._core.database.in_transaction(store._core.committer._writer._conn)
     return answered, stored
 
 

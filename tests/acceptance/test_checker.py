@@ -68,6 +68,16 @@ def test_what_is_planted_in_a_history_is_found_wherever_it_is(
         assert [one.split(":")[0].split(" ")[0] for one in violations(CHANGES, TOLD, seen)] == found, at
 
 
+def test_the_time_that_the_machine_did_not_give_is_no_lateness_and_no_more_than_that() -> None:
+    sights = sights_of_two_lives()
+    delay(sights, 7)
+    begun, ended = TOLD["block 7"], sights[7].at
+    half = (ended - begun - LATE) // 2
+    before = (begun - LATE, begun + half)
+    assert violations(CHANGES, TOLD, sights, [before, (ended - half, ended + LATE)]) == []
+    assert len(violations(CHANGES, TOLD, sights, [before, (ended - half + 1, ended + LATE)])) == 1
+
+
 def test_of_many_at_once_each_is_found() -> None:
     seen = sights_of_two_lives()
     for at in sorted(random.Random(1).sample(range(2, 99), 20), reverse=True):

@@ -104,7 +104,7 @@ def child(code: str, *values: object, seconds: float) -> Child:
 
 @pytest.mark.parametrize(
     ("appends", "subscribers", "stalled"),
-    [(6_000, 10, 2), pytest.param(100_000, 50, 5, marks=[pytest.mark.long, pytest.mark.timeout(1_500)])],
+    [(6_000, 10, 2), pytest.param(100_000, 50, 5, marks=[pytest.mark.slow, pytest.mark.timeout(1_500)])],
 )
 def test_the_log_stays_short_beside_many_subscribers_of_which_some_stand_still(
     path: Path, appends: int, subscribers: int, stalled: int
@@ -131,7 +131,7 @@ def test_the_log_stays_short_beside_many_subscribers_of_which_some_stand_still(
     assert sum(len(one["held_up"]) for one in reports) > appends / 1_000, "the log was never too long"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_log_stays_short_beside_readers_that_never_stop(path: Path) -> None:
     with ChatStore(path) as store:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checker import Sight, check, violations
+from checker import Sight, check, lateness, violations
 from children import Child, running, script
 from figures import latencies, report
 from filters import FILTERS
+from heartbeat import Gap
 from test_many_writers import CONTEXTS, make_store, start, writers
 
 from chatstore import BlockAdded, Change, ChatStore
@@ -104,6 +105,7 @@ class Crowd:
         self.random = random.Random(subscribers)
         self.places = [(number, CONTEXTS[number % len(CONTEXTS)]) for number in range(subscribers)]
         self.sights: dict[int, list[Sight]] = {number: [] for number in range(subscribers)}
+        self.gaps: list[list[Gap]] = [[] for _ in range(processes)]
         self.kills = 0
         self.children = [self._start(place, processes) for place in range(processes)]
 
@@ -126,7 +128,7 @@ class Crowd:
         place = self.random.randrange(len(self.children))
         with self.children[place] as child:
             child.signal(signal.SIGKILL)
-            self._take(child)
+            self._take(place, child)
         self.kills += 1
         self.children[place] = self._start(place, len(self.children))
 
@@ -134,23 +136,33 @@ class Crowd:
         """Lets all of them catch up and end."""
         for child in self.children:
             child.tell("the writers are done")
-        for child in self.children:
-            self._take(child)
+        for place, child in enumerate(self.children):
+            self._take(place, child)
             child.succeed()
 
     def close(self) -> None:
         for child in self.children:
             child.close()
 
-    def _take(self, child: Child) -> None:
+    def gaps_of(self, number: int) -> list[Gap]:
+        """When the machine gave the process of a subscriber no time."""
+        return self.gaps[number % len(self.gaps)]
+
+    def _take(self, place: int, child: Child) -> None:
         for line in child.rest():
-            number, *sight = json.loads(line)
-            self.sights[number].append(Sight(*sight))
+            said = json.loads(line)
+            if len(said) == 2:
+                self.gaps[place].append((said[0], said[1]))
+            else:
+                self.sights[said[0]].append(Sight(*said[1:]))
 
 
 @pytest.mark.parametrize(
     ("seconds", "processes", "subscribers", "every"),
-    [(20, 4, 12, 1.5), pytest.param(600, 4, 20, 3.0, marks=[pytest.mark.long, pytest.mark.timeout(1_000)])],
+    [
+        (20, 4, 12, 1.5),
+        pytest.param(600, 4, 20, 3.0, marks=[pytest.mark.slow, pytest.mark.timed, pytest.mark.timeout(1_000)]),
+    ],
 )
 def test_subscribers_that_are_killed_and_hear_nothing_get_each_change_once_in_order_and_in_time(
     tmp_path: Path, seconds: int, processes: int, subscribers: int, every: float
@@ -174,7 +186,9 @@ def test_subscribers_that_are_killed_and_hear_nothing_get_each_change_once_in_or
     check(path, reports)
     found, delays = check_crowd(path, crowd, reports)
     figures = {"subscribers": subscribers, "kills": crowd.kills, "changes": len(delays)}
-    report("killed and deaf subscribers", **figures, **latencies(delays))
+    gaps = [(until - since) / 1e6 for of_one in crowd.gaps for since, until in of_one]
+    waits = {"times the machine gave none": len(gaps), "for at most": f"{max(gaps, default=0):.0f} ms"}
+    report("killed and deaf subscribers", **figures, **latencies(delays), **waits)
     assert not found, f"{len(found)} violations, such as {found[:5]}"
 
 
@@ -192,6 +206,7 @@ def check_crowd(path: Path, crowd: Crowd, reports: list[dict[str, Any]]) -> tupl
         expected = [
             (one.cursor, one.block.id) for one in logs[context] if isinstance(one, BlockAdded) and asked(one.block)
         ]
-        found += [f"subscriber {number}: {one}" for one in violations(expected, told, crowd.sights[number])]
+        wrong = violations(expected, told, crowd.sights[number], crowd.gaps_of(number))
+        found += [f"subscriber {number}: {one}" for one in wrong]
     sights = (sight for of_one in crowd.sights.values() for sight in of_one)
-    return found, [max(sight.at - max(told[sight.block], sight.since), 0) / 1e9 for sight in sights]
+    return found, [lateness(sight, told) / 1e9 for sight in sights]

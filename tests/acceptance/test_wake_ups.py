@@ -16,7 +16,7 @@ BOUND = 1.0
 """Seconds: the contract's own promise, for a store that hears nothing."""
 FACES = ("sync", "async")
 
-slow = [pytest.mark.slow, pytest.mark.timeout(300)]
+slow = [pytest.mark.slow, pytest.mark.timed, pytest.mark.timeout(300)]
 
 
 def seen_after(

@@ -84,3 +84,10 @@ def test_an_idempotency_key_stores_it_once(store: ChatStore, run: Run) -> None:
     assert store.history("c").count() == 1
     other = run("append", "c", "bye", "--idempotency-key", "k")
     assert other.exit_code == 1 and other.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("type", ["function_call", "function_result"])
+def test_what_names_a_function_is_refused_with_what_to_do(store: ChatStore, run: Run, type: str) -> None:
+    refused = run("append", "--type", type, "c", "not json")
+    assert (refused.exit_code, store.contexts()) == (2, [])
+    assert f"history.append_{type}(…)" in refused.stderr

@@ -51,21 +51,37 @@ def test_for_programs_it_says_the_same_in_json(damaged: Path, run) -> None:
 
 def test_a_repair_says_where_everything_is_and_what_was_done(damaged: Path, run) -> None:
     result = run("check", "--repair")
-    assert result.exit_code == 0, result.stdout
+    assert result.exit_code == 1, result.stdout
     lines = result.stdout.splitlines()
     kept, aside = (line.split(": ", 1)[1] for line in lines[:2])
     with ChatStore(kept, create=False) as backup:
         assert backup.history("c").get_messages()[1].text == "other"
     assert any(json.loads(line)["row"].get("text") == "other" for line in Path(aside).read_text().splitlines())
     assert "context 'c', block 1: is marked as damaged" in lines
-    assert lines[-1].endswith("all is as it was written")
-    assert run("check").exit_code == 0
+    assert lines[-1].endswith(": sound again, but 1 things could not be restored; they are named above")
+    later = run("check")
+    assert later.exit_code == 0
+    assert later.stdout.splitlines()[0] == "context 'c', block 1: was marked as damaged by a repair"
+    assert later.stdout.endswith(": all is as it was written, but for 1 blocks that a repair could not restore\n")
+    assert json.loads(run("check", "--json").stdout)["marked"] == ["context 'c', block 1"]
+
+
+def test_a_repair_that_restores_everything_says_so(store: ChatStore, run) -> None:
+    store.history("c").append_user_message("first")
+    store.close()
+    with closing(sqlite3.connect(store.path)) as conn:
+        conn.execute("DELETE FROM tags")
+        conn.execute("UPDATE histories SET count = 5")
+        conn.commit()
+    result = run("check", "--repair")
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.endswith(": all is as it was written\n")
 
 
 def test_a_repair_for_programs(damaged: Path, run) -> None:
     said = json.loads(run("check", "--repair", "--json").stdout)
-    assert said.keys() == {"backup", "aside", "done", "after"}
-    assert said["after"]["problems"] == []
+    assert said.keys() == {"backup", "aside", "done", "after", "lost"}
+    assert said["after"]["problems"] == [] and said["lost"] == ["context 'c', block 1: is marked as damaged"]
 
 
 def test_a_repair_of_a_sound_store_does_nothing(store: ChatStore, run) -> None:

@@ -38,7 +38,7 @@ def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.Complet
 def test_it_says_which_formats_it_migrated_between(old_store: Path, tmp_path: Path) -> None:
     result = run("migrate", old_store, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"{old_store}: migrated from format 0 to 1\n"
+    assert result.stdout == f"{old_store}: migrated from format 0 to 2\n"
     ChatStore(old_store, create=False).close()
 
 

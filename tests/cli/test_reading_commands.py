@@ -159,3 +159,12 @@ def test_info_says_what_the_store_is_and_holds(conversation: ChatStore, run: Run
         "chatstore": chatstore.__version__,
     }
     assert f"identity        {conversation.identity}\n" in run("info").stdout
+
+
+@pytest.mark.parametrize("command", ["info", "ls"])
+def test_the_store_may_be_named_as_an_argument(run: Run, path: Path, command: str) -> None:
+    with ChatStore(path.with_name("other.db")) as other:
+        other.history("c").append_user_message("Hi")
+    named = run(command, "other.db", "--json")
+    assert (named.exit_code, named.stdout) == (0, run(command, "--store", "other.db", "--json").stdout)
+    assert run(command, "none.db").exit_code == 1

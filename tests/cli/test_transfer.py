@@ -222,6 +222,28 @@ def test_an_exported_file_is_whole_or_not_there(run: Run, tmp_path: Path) -> Non
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", "-journal"])
+def test_an_export_never_takes_the_place_of_a_store(run: Run, store: ChatStore, tmp_path: Path, end: str) -> None:
+    store.history("c").append_user_message("Hi")
+    (tmp_path / "link.jsonl").symlink_to(f"{store.path}{end}")
+    there = {path: path.stat().st_ino for path in tmp_path.iterdir() if path.exists()}
+    for target in (f"{store.path}{end}", "link.jsonl"):
+        for overwrite in ((), ("--overwrite",)):
+            refused = run("export", "-o", target, *overwrite)
+            assert refused.exit_code == 2
+            assert "the store itself" in refused.stderr or "a part of the database" in refused.stderr
+    assert {path: path.stat().st_ino for path in tmp_path.iterdir() if path.exists()} == there
+
+
+def test_an_export_replaces_a_file_only_when_told(run: Run, store: ChatStore, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text("mine")
+    refused = run("export", "-o", "mine.jsonl")
+    assert refused.exit_code == 2 and "already" in refused.stderr
+    assert (tmp_path / "mine.jsonl").read_text() == "mine"
+    assert run("export", "-o", "mine.jsonl", "--overwrite").exit_code == 0
+    assert (tmp_path / "mine.jsonl").read_text() == ""
+
+
 def test_two_exports_are_the_same_bytes(run: Run, tmp_path: Path) -> None:
     run("import", write(tmp_path / "a.jsonl", CONVERSATION))
     for name in ("one.gz", "two.gz"):

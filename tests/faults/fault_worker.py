@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 
 from chatstore import AsyncChatStore, BlockDraft, ChatStore, ChatStoreError
 from faults import processes
-from faults.processes import arguments, say
+from faults.forked import give_birth
+from faults.processes import say
 
 T = TypeVar("T")
 LOG = 12_000
@@ -103,9 +104,7 @@ def opened(path: str, durability: Any) -> ChatStore:
         return ChatStore(path, durability=durability)
 
 
-def main() -> None:
-    given = arguments()
-    processes.shorten_log(LOG)
+def live(given: Any) -> None:
     if given["face"] == "async":
         asyncio.run(append_on_a_loop(given["path"]))
         return
@@ -118,4 +117,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    processes.shorten_log(LOG)
+    give_birth(live)

@@ -44,7 +44,10 @@ def end(path: Path, way: str) -> tuple[int, float, list[Any], str]:
         return code, seconds, [*said, *rest], process.stderr.read()
 
 
-@pytest.mark.parametrize("way", [way if way in OFTEN else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
+@pytest.mark.parametrize(
+    "way",
+    [way if way in OFTEN else pytest.param(way, marks=[pytest.mark.slow, pytest.mark.timed]) for way in WAYS],
+)
 def test_a_process_that_never_closes_its_store_ends_soon_and_loses_nothing(path: Path, way: str) -> None:
     code, seconds, said, errors = end(path, way)
     report(f"{way}: {seconds:.2f} s, {len(said)} acknowledgements")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,24 @@ from data_support import report
 from other_processes import strace
 
 from chatstore import BlockDraft, ChatStore
-from faults import processes
+from faults import forked
+from faults.forked import Mother
 
 WRITES, SYNCS = "pwrite64", "fdatasync,fsync"
 PIECES = 60
 
 
+@pytest.fixture
+def mother() -> Iterator[Mother]:
+    with forked.mother("fault_worker") as started:
+        yield started
+
+
 class Disk:
     """A store on a disk that fails; each time it is the same store."""
 
-    def __init__(self, directory: Path, **given: object) -> None:
+    def __init__(self, mother: Mother, directory: Path, **given: object) -> None:
+        self._mother = mother
         self.path = directory / "chat.db"
         self._log = directory / "calls"
         self._template = directory / "template.db"
@@ -43,9 +52,9 @@ class Disk:
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
         self.path.write_bytes(self._template.read_bytes())
         files = [part for ending in ("", "-wal") for part in ("-P", f"{self.path}{ending}")]
-        prefix = [strace(), "-f", "-y", "--seccomp-bpf", "-o", str(self._log), *([] if everywhere else files)]
-        prefix += ["-e", f"trace={calls}", *(["-e", f"inject={calls}:{failing}"] if failing else [])]
-        return processes.run("fault_worker", prefix=prefix, path=self.path, **self._given)
+        command = [strace(), "-f", "-y", "-o", str(self._log), *([] if everywhere else files)]
+        command += ["-e", f"trace={calls}", *(["-e", f"inject={calls}:{failing}"] if failing else [])]
+        return self._mother.run(command, path=self.path, **self._given)
 
     def calls(self) -> int:
         """How many of them there were, in the thread with the most."""
@@ -80,7 +89,7 @@ def errors(said: list[Any]) -> list[tuple[str, str]]:
     return [(answer["failed"], answer["error"]) for answer in said if "failed" in answer]
 
 
-@pytest.mark.parametrize("every", [29, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 @pytest.mark.parametrize(
     ("calls", "error", "given"),
     [
@@ -93,9 +102,9 @@ def errors(said: list[Any]) -> list[tuple[str, str]]:
     ],
 )
 def test_a_disk_that_fails_once_fails_one_call_and_loses_nothing(
-    tmp_path: Path, calls: str, error: str, given: dict[str, Any], every: int
+    mother: Mother, tmp_path: Path, calls: str, error: str, given: dict[str, Any], every: int
 ) -> None:
-    disk = Disk(tmp_path, **given)
+    disk = Disk(mother, tmp_path, **given)
     disk.check(disk.run(calls, None))
     count = disk.calls()
     assert calls != SYNCS or "face" in given or disk.checkpoints() > 1, "no checkpoint but that of the close"
@@ -112,12 +121,12 @@ def test_a_disk_that_fails_once_fails_one_call_and_loses_nothing(
     assert {name for _, name in met} == wanted
 
 
-@pytest.mark.parametrize("every", [47, pytest.param(9, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("every", [47, pytest.param(9, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 @pytest.mark.parametrize(("calls", "error"), [(WRITES, "ENOSPC"), (WRITES, "EIO"), (SYNCS, "EIO")])
 def test_a_disk_that_fails_from_some_moment_on_loses_nothing_and_is_read(
-    tmp_path: Path, calls: str, error: str, every: int
+    mother: Mother, tmp_path: Path, calls: str, error: str, every: int
 ) -> None:
-    disk = Disk(tmp_path, patient=False)
+    disk = Disk(mother, tmp_path, patient=False)
     disk.run(calls, None)
     met: Counter[tuple[str, str]] = Counter()
     moments = range(1, disk.calls() + 1, every)
@@ -129,9 +138,11 @@ def test_a_disk_that_fails_from_some_moment_on_loses_nothing_and_is_read(
     assert {name for _, name in met} == ({"StoreFull"} if error == "ENOSPC" else {"StorageError"})
 
 
-@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.long)])
-def test_a_disk_that_fails_while_a_store_is_opened_is_told_of_by_an_error_of_ours(tmp_path: Path, every: int) -> None:
-    disk = Disk(tmp_path)
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_disk_that_fails_while_a_store_is_opened_is_told_of_by_an_error_of_ours(
+    mother: Mother, tmp_path: Path, every: int
+) -> None:
+    disk = Disk(mother, tmp_path)
     met: Counter[tuple[str, str]] = Counter()
     for place in range(1, 16, every):  # the shared memory of the log is made
         said = disk.run(WRITES, f"error=EIO:when={place}", everywhere=True)

@@ -7,14 +7,15 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from data_support import report
 
-from chatstore import ChatStore
+from chatstore import ChatStore, StoreFull
+from chatstore.databases.vacuuming import vacuum
 from faults import processes
 
 
@@ -49,6 +50,24 @@ def test_a_full_disk_takes_nothing_back_and_writes_go_on_once_there_is_room(smal
     check(small_disk / "chat.db", answer)
     report(f"a full disk: {answer['when_full']} blocks, then {answer['refused']}")
     assert answer["refused"] == ["StoreFull", "StoreFull"]
+
+
+def test_a_vacuum_on_a_full_disk_is_refused_and_takes_nothing(small_disk: Path) -> None:
+    path = small_disk / "chat.db"
+    with ChatStore(path) as store:
+        store.history("a").append_user_message("x")
+        with closing(sqlite3.connect(path)) as conn:  # a log for whose copy there will be no room
+            conn.execute("PRAGMA wal_autocheckpoint=0")
+            conn.execute("CREATE TABLE other AS SELECT zeroblob(200000)")
+            conn.commit()
+        with suppress(OSError):
+            (small_disk / "more").write_bytes(bytes(3_000_000))
+        with pytest.raises(StoreFull):
+            vacuum(path)
+        (small_disk / "ballast").unlink()
+        (small_disk / "more").unlink()
+        vacuum(path)
+        assert store.history("a").count() == 1
 
 
 @pytest.mark.parametrize("limit", [400_000, 1_000_000])

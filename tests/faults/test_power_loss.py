@@ -108,7 +108,7 @@ def syncs(done: list[Done], path: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("images", "steps"), [(60, 20), pytest.param(450, 80, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+    ("images", "steps"), [(60, 20), pytest.param(450, 80, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
 )
 @pytest.mark.parametrize("durability", ["token", "message", "full"])
 def test_a_power_cut_takes_no_more_than_the_durability_says(

@@ -230,7 +230,7 @@ def test_json_that_is_too_deep_is_refused() -> None:
     deep: Any = []
     for _ in range(100):
         deep = [deep]
-    with pytest.raises(LimitExceeded, match="message 0 is nested more than 100 levels deep"):
+    with pytest.raises(LimitExceeded, match="message 0: nested more than 100 levels deep"):
         to_drafts([{"role": "user", "content": deep}])
 
 

@@ -58,7 +58,7 @@ def seed_of_this_run() -> int:
         ("async", SYNCS_NOTHING, 30, 30),
         ("sync", {}, 10, 30),
         *(
-            pytest.param(*size, marks=[pytest.mark.long, pytest.mark.timeout(3_000)])
+            pytest.param(*size, marks=[pytest.mark.slow, pytest.mark.timeout(3_000)])
             for size in (
                 ("sync", SYNCS_NOTHING, 300, 50),
                 ("async", SYNCS_NOTHING, 300, 50),

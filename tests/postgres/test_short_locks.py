@@ -83,7 +83,7 @@ def test_a_step_of_erasing_holds_only_what_is_erased(url: str) -> None:
             assert erasing.erase(transaction, ContextRef("b"))
             transaction.finish()
         with looking.transaction():
-            assert erasing.purge(_transaction(looking))
+            assert erasing.purge(_transaction(looking).conn) is None
             locked, modes = _locked(url)
             assert len(locked) == 1 and not locked & {"a", "c"}
             assert not modes - HARMLESS
@@ -99,10 +99,10 @@ def test_two_processes_that_erase_at_once_leave_nothing(url: str) -> None:
             transaction.finish()
         while looking.execute("SELECT 1 FROM chatstore.blocks WHERE history_id = 2").fetchone():
             with one.transaction():
-                erasing.purge(_transaction(one))
+                erasing.purge(_transaction(one).conn)
         other = threading.Thread(target=_purge, args=(url,))
         with one.transaction():  # of the last table there is more than one step
-            erasing.purge(_transaction(one))
+            erasing.purge(_transaction(one).conn)
             other.start()
             deadline = time.monotonic() + 20
             while not looking.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
@@ -118,7 +118,7 @@ def _purge(url: str) -> None:
         more = True
         while more:
             with looking.transaction():
-                more = erasing.purge(_transaction(looking))
+                more = erasing.purge(_transaction(looking).conn) is None
 
 
 def test_what_is_pruned_of_many_histories_goes_in_few_tries(url: str) -> None:

@@ -44,6 +44,20 @@ SECRETS = {
     "header": ("curl -H 'Authorization: Bearer {}'", "abc.def"),
     "header in JSON": ('{{"Authorization": "Basic {}"}}', "dXNlcjpwYXNz"),
     "bearer": ("Bearer {}", LETTERS),
+    "GitLab": ("git push https://x glpat-{}", "aB3dE5gH7jK9mN1pQ2rS"),
+    "Stripe": ("stripe.api_base; sk_live_{}.", "4eC39HqLyjWDarjtT1zdp7dc"),
+    "Stripe, restricted": ("(rk_test_{})", "4eC39HqLyjWDarjtT1zdp7dc"),
+    "Hugging Face": ("use hf_{} here", "aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeFgH"),
+    "Google, OAuth": ("it is ya29.{}\n", f"a0AfB_by{LETTERS}"),
+    "option": ("mysql --password {} -h db", "hunter2"),
+    "option with an equals sign": ("mysql --password={} -h db", "hunter2"),
+    "option in quotes": ("mysql --db-password '{}' -h db", "hunter two"),
+    "element": ("<user>bob</user><password>{}</password>", "hunter 2"),
+    "YAML on a line of its own": ("password:\n  {}\nuser: bob", "hunter2"),
+    "German": ("Passwort: {}", "hunter2"),
+    "French": ("Mot de passe\u00a0: {}\n", "hunter2"),
+    "password with a comma": ("password = {} and", "a,b"),
+    "password before other options": ("redis:6379,password={},ssl=True,x=y", "a,b"),
     "URL": ("postgresql://{}@db.example.org:5432/chat", "bob:p@ss:word"),
 }
 LEFT = [
@@ -53,6 +67,10 @@ LEFT = [
     "def login(user: str, password: str = None, *, secret: None) -> str: ...",
     "AKIAIOSFODNN7EXAMPLEandMORE xoxb- ghp_short eyJ.eyJ.eyJ -----BEGIN PUBLIC KEY-----",
     '{"password": 1234, "passwords": ["x"], "token": "abc"}',
+    "Use the --password option, or --password to be asked; --password <secret>, --password $PASSWORD, --password -h x.",
+    "if password:\n    return\n",
+    "properties:\n  password:\n    type: string\n  secret:\n    - a\nif secret:\n    return 5\n",
+    "mysql -u <user> -p <password> -h <host>, hf_hub_enable_hf_transfer, sk_test_mode_is_on, glpat-x, ya29.x.",
     "密码是什么？我不知道：你好。Ключ 💬 " * 20,
 ]
 PIECES = [
@@ -72,6 +90,16 @@ PIECES = [
         ":",
         "Bearer ",
         "Authorization: ",
+        "--password ",
+        "<password>",
+        "</password>",
+        "Passwort",
+        "hf_",
+        "sk_live_",
+        "ya29.",
+        ",",
+        "x=",
+        "1",
     ),
     *(
         "-----BEGIN PRIVATE KEY-----",
@@ -143,7 +171,22 @@ def test_so_do_pieces_cut_anywhere_with_other_patterns_beside(text: str, data: s
 
 
 @pytest.mark.parametrize(
-    "evil", ["sk-", "eyJ-", "password=", "://a:", "-----BEGIN PRIVATE KEY-----", "x", "\\", 'secret="']
+    "evil",
+    [
+        "sk-",
+        "eyJ-",
+        "password=",
+        "password=a,",
+        "password=a,b,",
+        "password:\n ",
+        "password>",
+        "--password ",
+        "://a:",
+        "-----BEGIN PRIVATE KEY-----",
+        "x",
+        "\\",
+        'secret="',
+    ],
 )
 def test_no_text_takes_more_than_a_few_microseconds_a_character(evil: str) -> None:
     text = evil * (200_000 // len(evil))

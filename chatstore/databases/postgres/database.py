@@ -7,25 +7,25 @@ each in their order (see `statements`). What it sends goes out together, and wai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Final
 
 import psycopg
-from sqlalchemy import Connection, Engine, any_, bindparam, create_engine, event, select
+from sqlalchemy import Connection, Engine, any_, bindparam, create_engine, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.pool import QueuePool
 
 from chatstore.cursor import tombstone
-from chatstore.databases.postgres import errors, text
-from chatstore.databases.postgres.listening import is_pooled, listen
+from chatstore.databases.postgres import arrays, errors
+from chatstore.databases.postgres.connecting import Pooling, connect, settings
+from chatstore.databases.postgres.listening import CONNECT_SECONDS, Ear, Listener, is_pooled
 from chatstore.databases.postgres.notifying import Notifier
 from chatstore.databases.postgres.opening import read_identity
 from chatstore.databases.postgres.statements import PostgresStyle
-from chatstore.databases.postgres.url import PostgresUrl
+from chatstore.databases.postgres.url import PostgresUrl, parse
 from chatstore.operations.histories import HISTORY_COLUMNS, History
 from chatstore.operations.prepared import STYLE, Prepared, driver
 from chatstore.schema import histories
@@ -37,9 +37,15 @@ if TYPE_CHECKING:
 
     from chatstore.databases.base import Known
 
+LISTENS: Final = "chatstore listen"
+"""How the connection that hears notices is called in the server's list of them."""
 _AT_EXIT = 0.2
 """Seconds that a process that ends waits for others."""
 _LOOKS_EVERY = 0.75
+_WATCHES_EVERY = 1.9
+"""Together not two queries a second of a process in which nothing happens."""
+_LONGEST_PAUSE = "10s"
+"""For how long a transaction may send nothing. It is over then: its client is dead or cut off, and it holds locks."""
 _NAMES: Final = any_(bindparam("names", type_=ARRAY(histories.c.context_id.type)))
 _NAMED: Final = histories.c.context_id == _NAMES
 _HOLD: Final = Prepared(select(histories.c.context_id, *HISTORY_COLUMNS).where(_NAMED).with_for_update())
@@ -52,6 +58,11 @@ _BEGIN: Final = (
 _tombstone = lru_cache(maxsize=65_536)(tombstone)
 
 
+def _lock_key(identity: str, context_id: str) -> int:
+    digest = blake2b(context_id.encode(), digest_size=8, key=identity.encode()).digest()
+    return int.from_bytes(digest, signed=True)
+
+
 class PostgresDatabase:
     """One open store on a server; see Database."""
 
@@ -59,18 +70,20 @@ class PostgresDatabase:
 
     path = None
     commits_wait = True
+    survived_by_writers = True
     survives_fork = True
     looks_every = _LOOKS_EVERY
+    watches_every = _WATCHES_EVERY
 
     def __init__(self, url: PostgresUrl, *, busy_timeout: float, listen_url: str | None = None) -> None:
         self.url = url
         self.location = str(url)
         self.patience = busy_timeout
-        self._listen_dsn = url.dsn() if listen_url is None else listen_url
+        self._listen_url = url if listen_url is None else parse(listen_url)
         self._style = PostgresStyle(url.schema)
         self._pipeline: psycopg.Pipeline | None = None
-        self._async_readers: WeakSet[AsyncEngine] = WeakSet()
-        self._connect_args: dict[str, Any] = {"connect_timeout": 10, "application_name": "chatstore"}
+        self._connect_args = settings(url)
+        self._pooling = Pooling()
         self.readers = self._engine(size=8)
         self._writers = self._engine(size=1)
         try:
@@ -82,10 +95,14 @@ class PostgresDatabase:
             if isinstance(error, errors.DRIVER_ERRORS):
                 raise errors.translate_opening(error, self.location) from error
             raise
-        if pooled:  # it may give each transaction another connection, which knows no prepared statements of ours
-            self._connect_args["prepare_threshold"] = None
-            self._forget_connections()
-        self._notifier = Notifier(url.dsn(), self.identity)
+        if pooled:
+            self._pooling.prepare_nothing()
+        self._lock_key = lru_cache(maxsize=65_536)(partial(_lock_key, self.identity))
+        self._notifier = Notifier(partial(connect, url), self.identity)
+        connect_to_listen = partial(
+            connect, self._listen_url, application_name=LISTENS, connect_timeout=CONNECT_SECONDS
+        )
+        self._ear = Ear(partial(Listener, connect_to_listen, self.identity, self._notifier.sender))
 
     def _engine(self, *, size: int) -> Engine:
         engine = create_engine(
@@ -95,10 +112,11 @@ class PostgresDatabase:
             pool_size=size,
             max_overflow=2 * size,
             pool_timeout=max(self.patience, 1.0),
+            pool_reset_on_return=None,  # there are no transactions, and one that is broken is found when it is taken
             connect_args=self._connect_args,
             execution_options={STYLE: self._style},
         )
-        event.listen(engine, "connect", _prepare)
+        self._pooling.attend(engine)
         return engine
 
     def async_readers(self) -> AsyncEngine:
@@ -111,11 +129,11 @@ class PostgresDatabase:
             pool_size=8,
             max_overflow=16,
             pool_timeout=max(self.patience, 1.0),
+            pool_reset_on_return=None,  # there are no transactions, and one that is broken is found when it is taken
             connect_args=self._connect_args,
             execution_options={STYLE: self._style},
         )
-        event.listen(engine.sync_engine, "connect", _prepare)
-        self._async_readers.add(engine)
+        self._pooling.attend(engine.sync_engine)
         return engine
 
     def writer(self) -> Connection:
@@ -129,9 +147,9 @@ class PostgresDatabase:
         raw = driver(conn)
         self._pipeline = raw.pipeline()
         self._pipeline.__enter__()
-        raw.execute("BEGIN")
+        raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # what is held is read as it is then
         timeout = f"{max(1, round(self.patience * 1000))}ms"
-        raw.execute(_BEGIN, [timeout, "60s", "on" if synced else "off"])
+        raw.execute(_BEGIN, [timeout, _LONGEST_PAUSE, "on" if synced else "off"])
         return True
 
     def hold(self, conn: Connection, contexts: Iterable[str]) -> Known | None:
@@ -140,21 +158,28 @@ class PostgresDatabase:
         names = sorted(contexts)
         if not names:
             return {}
-        driver(conn).execute(_LOCK, [sorted(map(self._lock_key, names))])
-        rows = _HOLD.all(conn, names=[*names, *map(_tombstone, names)])
+        driver(conn).execute(_LOCK, [arrays.literal(sorted(map(self._lock_key, names)))])
+        rows = _HOLD.all(conn, names=arrays.literal([*names, *map(_tombstone, names)]))
         found = {name: History(*columns) for name, *columns in rows}
         return {name: found.get(name) or found.get(_tombstone(name)) for name in names}
 
-    def _lock_key(self, context_id: str) -> int:
-        digest = blake2b(context_id.encode(), digest_size=8, key=self.identity.encode()).digest()
-        return int.from_bytes(digest, signed=True)
-
-    def commit(self, conn: Connection) -> None:
-        """Sends the rest with the COMMIT, and waits until it is committed."""
-        cursor = driver(conn).execute("COMMIT")
-        self._leave_pipeline()
+    def commit(self, conn: Connection, contexts: Collection[str] = (), proof: object = None) -> None:
+        """Sends the rest with the COMMIT and, right behind it, a notice; waits until it is committed."""
+        raw = driver(conn)
+        cursor = raw.execute("COMMIT")
+        notice = self._notifier.notice(contexts)
+        if notice is not None:
+            raw.execute(*notice)
+        try:
+            self._leave_pipeline()
+        except psycopg.Error:
+            if cursor.statusmessage != "COMMIT":
+                raise
+            self._notifier.tell(contexts)  # only the notice failed
         if cursor.statusmessage != "COMMIT":
             raise psycopg.errors.InFailedSqlTransaction(f"the transaction ended with {cursor.statusmessage}")
+        if notice is None and contexts:
+            self._notifier.tell(contexts)
 
     def _leave_pipeline(self) -> None:
         pipeline, self._pipeline = self._pipeline, None
@@ -171,24 +196,19 @@ class PostgresDatabase:
         """Whether a transaction is open, or may be."""
         return bool(driver(conn).info.transaction_status != psycopg.pq.TransactionStatus.IDLE)
 
-    def published(self, contexts: Iterable[str]) -> None:
-        """Sends other processes a notice."""
-        self._notifier.tell(contexts)
-
     def alone(self, conn: Connection) -> bool:
         """Nothing is remembered from one transaction to the next."""
         return False
 
+    def answers(self, error: Exception) -> bool:
+        """A connection that is lost says nothing of what became of a commit."""
+        return not errors.is_lost(error)
+
     def heals(self, error: Exception) -> bool:
         """Whether the server may come back, or others were only faster."""
         if errors.is_lost(error):
-            self._forget_connections()
+            self._pooling.forget()
         return errors.heals(error)
-
-    def _forget_connections(self) -> None:
-        """What is in the pools is as broken as the one that failed."""
-        for engine in (self.readers, self._writers, *(one.sync_engine for one in self._async_readers)):
-            engine.dispose(close=False)
 
     def hurry(self) -> None:
         """Waits hardly any more: the process ends."""
@@ -201,7 +221,7 @@ class PostgresDatabase:
     def checkpoint(self, conn: Connection) -> None:
         """Nothing to do."""
 
-    def scrub(self, conn: Connection) -> None:
+    def scrub(self, conn: Connection, patience: float | None = None) -> None:
         """Nothing that we could: rows are gone with the next vacuum, and the server's files are not ours."""
 
     def give_back(self, conn: Connection) -> None:
@@ -216,7 +236,7 @@ class PostgresDatabase:
         self, conn: Connection, contexts: Sequence[str], since: int | None
     ) -> tuple[dict[str, int] | None, int | None]:
         """The heads of all: the store's log says late what was committed early."""
-        rows = _HEADS.all(conn, names=[*contexts, *map(_tombstone, contexts)])
+        rows = _HEADS.all(conn, names=arrays.literal([*contexts, *map(_tombstone, contexts)]))
         return dict(rows), None
 
     def waker(self, wake: str) -> Waker:
@@ -225,13 +245,13 @@ class PostgresDatabase:
             return PollWaker(0.02, 0.5)
         if wake == "none":
             return SilentWaker()
-        return listen(self._listen_dsn, self.identity, self._notifier.sender)
+        return self._ear.open()
 
     def is_in_place(self) -> bool:
         """A URL means the same for good."""
         return True
 
-    def check_in_place(self) -> None:
+    def check_in_place(self, conn: object = None) -> None:
         """Nothing can be put in its place."""
 
     def translate(self, error: Exception) -> Exception:
@@ -248,9 +268,6 @@ class PostgresDatabase:
         self._disconnect()
 
     def _disconnect(self) -> None:
+        self._pooling.close()
         self.readers.dispose()
         self._writers.dispose()
-
-
-def _prepare(connection: Any, _record: object) -> None:
-    text.register(getattr(connection, "driver_connection", connection))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from psycopg import errors as pg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -22,15 +24,36 @@ from chatstore.errors import (
 DRIVER_ERRORS = (psycopg.Error, SQLAlchemyError)
 
 _AGAIN = (pg.SerializationFailure, pg.DeadlockDetected, pg.ReadOnlySqlTransaction)
-_GONE = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleInTransactionSessionTimeout)
+_GONE = (
+    pg.AdminShutdown,
+    pg.CrashShutdown,
+    pg.CannotConnectNow,
+    pg.IdleInTransactionSessionTimeout,
+    pg.IdleSessionTimeout,
+)
 _CROWDED = (pg.TooManyConnections, pg.OutOfMemory)
 _FULL = (pg.DiskFull,)
 _BUSY = (pg.LockNotAvailable, pg.QueryCanceled)
 
 
+# libpq keeps no code of why a server refused a connection, only what it said. In another language than these it stays
+# a server that cannot be reached.
+_REFUSALS = (
+    (r'FATAL: +database "[^"]*" does not exist|no such database', pg.InvalidCatalogName),
+    (r"password authentication failed|SASL authentication failed|no password supplied", pg.InvalidPassword),
+    (r'FATAL: +role "[^"]*" does not exist|no pg_hba.conf entry', pg.InvalidAuthorizationSpecification),
+    (r"FATAL: +permission denied for database", pg.InsufficientPrivilege),
+    (r"too many (connections|clients)|remaining connection slots|no more connections allowed", pg.TooManyConnections),
+)
+
+
 def original(error: BaseException) -> BaseException:
-    """What the driver raised."""
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    """What the driver raised, or would have if it knew."""
+    found = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if type(found) is psycopg.OperationalError and found.sqlstate is None:
+        said = str(found)
+        return next((kind(said) for pattern, kind in _REFUSALS if re.search(pattern, said)), found)
+    return found
 
 
 def is_lost(error: BaseException) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
+import selectors
+import socket
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import psycopg
 
@@ -16,10 +17,24 @@ from chatstore.wakers.poll import PollWaker
 
 PROOF_SECONDS: Final = 2.0
 """How long a notice to ourselves may take before LISTEN is taken not to work."""
+AGAIN, SELDOM_AGAIN = 5.0, 300.0
+"""Seconds after which it is tried again where it may work later, at first and at most. Nothing is looked for while it
+is tried, for up to CONNECT_SECONDS."""
+CONNECT_SECONDS: Final = 2
 _OFTEN, _SELDOM = 0.02, 0.5
 """Seconds between looks where LISTEN does not work: after a commit, and once it has been quiet for some time."""
 
 _log = logging.getLogger(__name__)
+
+Connect: TypeAlias = Callable[[], "psycopg.Connection[Any]"]
+
+
+class NotHeard(Exception):
+    """LISTEN does not work here."""
+
+
+class Pooled(NotHeard):
+    """And never will."""
 
 
 class Listener:
@@ -27,19 +42,29 @@ class Listener:
 
     name = "listen"
 
-    def __init__(self, dsn: str, identity: str, own: str) -> None:
+    def __init__(self, connect: Connect, identity: str, own: str) -> None:
         self._own = own
         self._channel = channel_of(identity)
-        self._conn: psycopg.Connection[Any] = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
-        self._nudges = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._conn = connect()
+        self._nudged, self._nudges = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
         try:
             if is_pooled(self._conn):
-                raise NotHeard("a pooler is in between")
+                raise Pooled("a pooler is in between")
             self._conn.execute(f'LISTEN "{self._channel}"')
             self._prove()
+            self._nudged.setblocking(False)
+            self._nudges.setblocking(False)
+            self._selector.register(self._conn.fileno(), selectors.EVENT_READ)
+            self._selector.register(self._nudged, selectors.EVENT_READ)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone."""
+        return bool(self._conn.closed)
 
     def _prove(self) -> None:
         """Sends a notice to itself, which has to arrive."""
@@ -53,9 +78,9 @@ class Listener:
         """Returns true once a notice came and was looked at; false after a nudge, or after the time."""
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
-            ready = select.select([self._conn.fileno(), self._nudges], [], [], left)[0]
-            if self._nudges in ready:
-                os.eventfd_read(self._nudges)
+            ready = [key.fileobj for key, _ in self._selector.select(left)]
+            if self._nudged in ready:
+                self._nudged.recv(4096)
                 return False
             if ready and self._hear(moved):
                 return True
@@ -71,29 +96,93 @@ class Listener:
 
     def nudge(self) -> None:
         """Ends the wait, or the next one."""
-        os.eventfd_write(self._nudges, 1)
+        try:
+            self._nudges.send(b"!")
+        except OSError:  # it was nudged often enough, or is closed: whoever waits looks again then anyway
+            return
 
     def close(self) -> None:
         """Closes the connection."""
-        os.close(self._nudges)
+        self._selector.close()
+        self._nudged.close()
+        self._nudges.close()
         self._conn.close()
 
 
-class NotHeard(Exception):
-    """LISTEN does not work here."""
+class Ear:
+    """A store's LISTEN, where it works, and looking where it does not. That is said once, until it works again."""
 
+    name = "listen"
 
-def listen(dsn: str, identity: str, own: str) -> Waker:
-    """A listener, or where LISTEN does not work, what looks by itself."""
-    try:
-        return Listener(dsn, identity, own)
-    except NotHeard as error:
-        _log.warning(
+    def __init__(self, listener: Callable[[], Listener]) -> None:
+        self._listener = listener
+        self._waker: Waker | None = None
+        self._again: float | None = None
+        self._pause = AGAIN
+        self._said = False
+
+    def open(self) -> Waker:
+        """Begins to listen."""
+        self._waker = self._listen()
+        return self
+
+    @property
+    def hears(self) -> bool:
+        """Whether LISTEN works."""
+        return isinstance(self._waker, Listener)
+
+    def wait(self, timeout: float, moved: Moved) -> bool:
+        """As its waker does; what was told while it had none is found by looking, to which a wait that ends leads."""
+        assert self._waker is not None
+        if self._again is not None and time.monotonic() >= self._again:
+            self._replace()
+            return False
+        try:
+            return self._waker.wait(timeout, moved)
+        except psycopg.Error as error:
+            if not isinstance(self._waker, Listener) or not self._waker.lost:
+                raise  # it is the one that looks
+            _log.info("the connection that listens was lost (%s)", type(error).__name__)
+            self._replace()
+            return False
+
+    def _replace(self) -> None:
+        if self._waker is not None:
+            self._waker.close()
+        self._waker = self._listen()
+
+    def _listen(self) -> Waker:
+        self._again = None
+        try:
+            listener = self._listener()
+        except (NotHeard, psycopg.OperationalError) as error:
+            self._say(error)
+            if not isinstance(error, Pooled):
+                self._again = time.monotonic() + self._pause
+                self._pause = min(2 * self._pause, SELDOM_AGAIN)
+            return PollWaker(_OFTEN, _SELDOM)
+        self._said, self._pause = False, AGAIN
+        return listener
+
+    def _say(self, error: Exception) -> None:
+        _log.log(
+            logging.DEBUG if self._said else logging.WARNING,
             "LISTEN does not work (%s), and changes of other processes are looked for instead; give the URL of the"
             " database itself as listen_url=",
-            error,
+            str(error).strip().partition("\n")[0],
         )
-        return PollWaker(_OFTEN, _SELDOM)
+        self._said = True
+
+    def nudge(self) -> None:
+        """Ends the wait, or the next one."""
+        if self._waker is not None:
+            self._waker.nudge()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        waker, self._waker = self._waker, None
+        if waker is not None:
+            waker.close()
 
 
 def is_pooled(conn: psycopg.Connection[Any]) -> bool:

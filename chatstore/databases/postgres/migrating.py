@@ -12,10 +12,12 @@ from sqlalchemy.pool import NullPool
 
 from chatstore import ids
 from chatstore.cursor import IDENTITY_BYTES
+from chatstore.databases.postgres.connecting import settings
 from chatstore.databases.postgres.errors import DRIVER_ERRORS, translate_opening
-from chatstore.databases.postgres.opening import FORMAT, check_format
+from chatstore.databases.postgres.opening import FORMAT, check_encoding, check_format
 from chatstore.databases.postgres.url import PostgresUrl
 from chatstore.errors import InvalidInput
+from chatstore.operations import checksums
 from chatstore.schema import SCHEMA_VERSION
 
 
@@ -38,18 +40,20 @@ def upgrade_server(url: PostgresUrl, run: Callable[[Connection, int], None], *, 
             _add(conn, url, "created_at", str(ids.now()))
             _add(conn, url, FORMAT, str(SCHEMA_VERSION))
         else:
-            changed = f"UPDATE {url.schema}.store_info SET value = '{SCHEMA_VERSION}' WHERE name = '{FORMAT}'"
-            conn.exec_driver_sql(changed)
+            value = str(SCHEMA_VERSION)
+            changed = f"UPDATE {url.schema}.store_info SET value = %s, checksum = %s WHERE name = %s"
+            conn.exec_driver_sql(changed, (value, checksums.of_info(FORMAT, value), FORMAT))
     return old, SCHEMA_VERSION
 
 
 @contextmanager
 def _transaction(url: PostgresUrl) -> Iterator[Connection]:
     """One that only one process at a time has for a schema, and that makes its tables there."""
-    engine = create_engine(url.engine_url(), poolclass=NullPool, connect_args={"connect_timeout": 10})
+    engine = create_engine(url.engine_url(), poolclass=NullPool, connect_args=settings(url))
     lock = int.from_bytes(blake2b(url.schema.encode(), digest_size=8, key=b"chatstore migrate").digest(), signed=True)
     try:
         with engine.begin() as conn:
+            check_encoding(conn, url)
             conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (lock,))
             conn.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {url.schema}")
             conn.exec_driver_sql(f"SET LOCAL search_path = {url.schema}")
@@ -66,4 +70,5 @@ def _format(conn: Connection, url: PostgresUrl) -> int:
 
 
 def _add(conn: Connection, url: PostgresUrl, name: str, value: str) -> None:
-    conn.exec_driver_sql(f"INSERT INTO {url.schema}.store_info VALUES (%s, %s)", (name, value))
+    row = (name, value, checksums.of_info(name, value))
+    conn.exec_driver_sql(f"INSERT INTO {url.schema}.store_info (name, value, checksum) VALUES (%s, %s, %s)", row)

@@ -1,7 +1,8 @@
 """Telling other processes that contexts were written to.
 
 Never within the transaction that writes: PostgreSQL lets transactions with a NOTIFY commit one at a time, over all
-of the server. One thread of each process sends one notice for all that was committed in the last few milliseconds.
+of the server. A commit after a pause takes its notice with it, as a transaction of its own; while one follows the
+other, a thread sends one notice for all that was committed in the last few milliseconds.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import psycopg
@@ -61,14 +62,23 @@ def read(payload: str) -> Notice:
 class Notifier:
     """The thread that tells, and its connection. What cannot be told is found by looking."""
 
-    def __init__(self, dsn: str, identity: str) -> None:
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]], identity: str) -> None:
         self.sender = sender()
-        self._dsn = dsn
+        self._connect = connect
         self._channel = channel_of(identity)
         self._lock = threading.Condition()
         self._marks: set[str] = set()
+        self._last = 0.0
         self._thread: threading.Thread | None = None
         self._closed = False
+
+    def notice(self, contexts: Collection[str]) -> tuple[str, list[str]] | None:
+        """The statement, with its values, that tells it at once; None while there was a notice a moment ago."""
+        now = time.monotonic()
+        if not contexts or now < self._last + GATHER:
+            return None
+        self._last = now
+        return _SEND, [self._channel, write(self.sender, [*map(context_mark, contexts)])]
 
     def tell(self, contexts: Iterable[str]) -> None:
         """Has it told that these contexts were written to."""
@@ -90,10 +100,11 @@ class Notifier:
             self._thread.join()
 
     def _serve(self) -> None:
-        conn: psycopg.Connection | None = None
+        conn: psycopg.Connection[Any] | None = None
         while marks := self._next():
             try:
-                conn = conn or psycopg.connect(self._dsn, autocommit=True, prepare_threshold=None)
+                conn = conn or self._connect()
+                self._last = time.monotonic()
                 conn.execute(_SEND, [self._channel, write(self.sender, marks)])
             except psycopg.Error as error:
                 _log.info("a notice could not be sent (%s); others see the change when they look", error)

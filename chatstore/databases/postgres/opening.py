@@ -20,15 +20,19 @@ FORMAT: Final = "format"
 def read_identity(conn: Connection, url: PostgresUrl, *, whole: bool = True) -> str:
     """The identity of the store at a URL. Raises an OpenError where there is none of this version, or only a part of
     one that is being copied here."""
-    raw = driver(conn)
-    encoding = raw.info.parameter_status("server_encoding")
-    if encoding != "UTF8":
-        raise OpenError(f"the database of {url} has the encoding {encoding}; a store needs one with UTF8")
-    info = _info(raw, url)
+    check_encoding(conn, url)
+    info = _info(driver(conn), url)
     check_format(int(info[FORMAT]), url)
     if whole and COPYING in info:
         raise OpenError(f"{url} is a copy that is not whole yet; run the same `chatstore copy` again to go on with it")
     return info["identity"]
+
+
+def check_encoding(conn: Connection, url: PostgresUrl) -> None:
+    """Refuses a database that cannot hold every text."""
+    encoding = driver(conn).info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise OpenError(f"the database of {url} has the encoding {encoding}; a store needs one with UTF8")
 
 
 def check_format(found: int, url: PostgresUrl) -> None:

@@ -27,9 +27,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import TableValuedAlias
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from chatstore.databases.postgres.arrays import literal
 from chatstore.operations.log import horizon
-from chatstore.operations.prepared import Form, Row, driver
-from chatstore.schema import blobs, changes
+from chatstore.operations.prepared import Form, Row, driver, next_number
+from chatstore.schema import blobs, changes, store_info
 
 PLACE_BITS: Final = 20
 """An entry's place in the store's log is its transaction's number, and so many bits for its place therein."""
@@ -70,7 +71,7 @@ class PostgresStyle:
 
     def run_many(self, conn: Connection, form: Form, rows: Sequence[Row]) -> None:
         """As one statement."""
-        driver(conn).execute(form.sql, [list(column) for column in zip(*rows, strict=True)])
+        driver(conn).execute(form.sql, [*map(literal, zip(*rows, strict=True))])
 
     def changed(self, conn: Connection, cursor: Any) -> int:
         """Known once everything that was sent has been answered."""
@@ -107,6 +108,8 @@ def _insert_all(table: Table, names: list[str], given: TableValuedAlias) -> Inse
         statement = statement.on_conflict_do_update(
             index_elements=[blobs.c.digest], set_={"digest": statement.excluded.digest}
         )
+    if table is store_info:  # another process may note the same for the first time
+        statement = statement.on_conflict_do_nothing()
     return statement
 
 
@@ -115,6 +118,12 @@ def _with_columns(statement: Update, given: TableValuedAlias) -> Update:
         return given.c[element.key] if isinstance(element, BindParameter) and element.key in given.c else None
 
     return cast("Update", replacement_traverse(statement, {}, replacement))
+
+
+@compiles(next_number, "postgresql")
+def _next_number(element: next_number, compiler: SQLCompiler, **options: object) -> str:
+    table = compiler.preparer.format_table(element.numbers.table)
+    return f"nextval(pg_get_serial_sequence('{table}', '{element.numbers.name}'))"
 
 
 @compiles(horizon, "postgresql")

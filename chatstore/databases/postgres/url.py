@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import URL
@@ -23,10 +24,14 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
 class PostgresUrl:
     """A database on a server, and the schema in it that is the store."""
 
-    url: URL
+    url: URL = field(repr=False)
     schema: str = SCHEMA
 
     def __str__(self) -> str:
+        return self._shown
+
+    @cached_property
+    def _shown(self) -> str:
         """Without the password, for messages."""
         query = {name: value for name, value in self.url.query.items() if name not in _SECRETS}
         url = self.url

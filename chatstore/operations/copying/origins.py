@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from chatstore.operations import histories
+from chatstore.operations import checksums, histories
 from chatstore.operations.prepared import Prepared
 from chatstore.schema import changes, store_info
 
@@ -33,7 +33,7 @@ class Origin(NamedTuple):
 
 _INFO = Prepared(select(store_info.c.value).where(store_info.c.name == bindparam("wanted")))
 _FORGET = Prepared(delete(store_info).where(store_info.c.name == bindparam("wanted")))
-_ADD = Prepared(insert(store_info).values({name: bindparam(name) for name in ("name", "value")}))
+_ADD = Prepared(insert(store_info).values({name: bindparam(name) for name in ("name", "value", "checksum")}))
 _COPIED = Prepared(
     select(changes.c.sequence)
     .where(changes.c.history_id == bindparam("history"), changes.c.id <= bindparam("until"))
@@ -53,7 +53,7 @@ def set_info(conn: Connection, name: str, value: str | None) -> None:
     """Has it say that, or nothing any more."""
     _FORGET.run(conn, wanted=name)
     if value is not None:
-        _ADD.many(conn, [(name, value)])
+        _ADD.many(conn, [(name, value, checksums.of_info(name, value))])
 
 
 def origins(conn: Connection) -> list[Origin]:

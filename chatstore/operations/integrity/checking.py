@@ -7,10 +7,11 @@ from functools import partial
 from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, literal, select
 
 from chatstore.model import Model
-from chatstore.operations.integrity.checking_beside import keys_of
+from chatstore.operations import histories as rows_of
+from chatstore.operations.integrity import checking_own, checking_store
 from chatstore.operations.integrity.checking_history import UNREADABLE, HistoryCheck, Snapshots
 from chatstore.operations.prepared import Prepared
 from chatstore.schema import (
@@ -19,7 +20,6 @@ from chatstore.schema import (
     block_blobs,
     blocks,
     changes,
-    context_keys,
     histories,
     runs,
     tags,
@@ -63,7 +63,7 @@ class CheckReport(Model):
 _OF_HISTORIES = (changes, blocks, runs, tags, append_keys, block_blobs)
 _STRAY = [
     Prepared(
-        select(table.c.history_id)
+        select(table.c.history_id, table.c.get("index", table.c.get("block_index", literal(None))))
         .where(table.c.history_id > bindparam("after"), table.c.history_id < bindparam("before"))
         .limit(1)
     )
@@ -76,14 +76,6 @@ _NEXT = Prepared(
     .limit(bindparam("limit"))
 )
 _ALL_BLOCKS = Prepared(select(func.coalesce(func.sum(histories.c.count), 0)))
-_CONTEXT = (histories.c.context_id, histories.c.context_keys)
-_KEY_ROWS = Prepared(
-    select(*(context_keys.c[name] for name in ("name", "value", "history_id")), *_CONTEXT)
-    .outerjoin(histories, histories.c.id == context_keys.c.history_id)
-    .order_by(context_keys.c.name, context_keys.c.value, context_keys.c.history_id)
-    .limit(bindparam("limit"))
-    .offset(bindparam("offset"))
-)
 _DIGESTS = Prepared(
     select(blobs.c.digest).where(blobs.c.digest > bindparam("after")).order_by(blobs.c.digest).limit(bindparam("limit"))
 )
@@ -110,7 +102,8 @@ class StoreCheck:
         """Looks at everything."""
         self._tolerant(self._count)
         self._tolerant(self._check_histories)
-        self._tolerant(self._check_keys)
+        for table, page in checking_store.parts():
+            self._tolerant(partial(self._check_beside, page), table=table)
         self._tolerant(self._check_bytes)
         return CheckReport(
             histories=self._histories, blocks=self._blocks, changes=self._changes, problems=tuple(self._problems)
@@ -122,11 +115,11 @@ class StoreCheck:
             context_id = context_id.encode(errors="surrogateescape").decode(errors="replace")
         self._problems[Problem(context_id=context_id, index=index, table=table, what=what)] = None
 
-    def _tolerant(self, work: Callable[[], None], context_id: str | None = None) -> None:
+    def _tolerant(self, work: Callable[[], None], context_id: str | None = None, table: str = "histories") -> None:
         try:
             work()
         except UNREADABLE as error:
-            self.tell(context_id, None, "histories", f"what is stored cannot be read: {error}")
+            self.tell(context_id, None, table, f"what is stored cannot be read: {error}")
 
     def _count(self) -> None:
         with self._snapshots() as conn:
@@ -152,6 +145,10 @@ class StoreCheck:
     def _check_history(self, history_id: int, context_id: str) -> None:
         self._histories += 1
         before = len(self._problems)
+        with self._snapshots() as conn:
+            history = rows_of.by_number(conn, history_id)
+        if history is not None:
+            context_id = checking_own.name_of(history)
         check = HistoryCheck(self._snapshots, history_id, partial(self.tell, context_id), self._tell_done)
         try:
             check.run()
@@ -167,18 +164,23 @@ class StoreCheck:
         for start, end in zip([after, *known], [*known, last] if len(known) < PAGE else known, strict=False):
             for table, stray in zip(_OF_HISTORIES, _STRAY, strict=True):
                 if (row := stray.first(conn, after=start, before=end)) is not None:
-                    self.tell(None, None, table.name, f"rows belong to history {row[0]}, which is not there")
+                    history_id, index = row
+                    about = index if isinstance(index, int) and index >= 0 else None
+                    meant = checking_store.neighbours(conn, history_id)
+                    context_id = meant[0][1] if len(meant) == 1 else None
+                    self.tell(context_id, about, table.name, f"rows belong to history {history_id}, which is not there")
 
-    def _check_keys(self) -> None:
-        offset, rows = 0, [("", "", 0, "", "")]
-        while rows:
+    def _check_beside(self, page: checking_store.Page) -> None:
+        offset, count = 0, 1
+        while count:
             with self._snapshots() as conn:
-                rows = _KEY_ROWS.all(conn, limit=PAGE, offset=offset)
-            offset += len(rows)
-            for name, value, history_id, context_id, keys in rows:
-                if keys_of(keys).get(name) != value:
-                    self.tell(context_id, None, "context_keys", f"it is found by a key that is not its own: {name!a}")
-                    self.damaged[history_id] = context_id
+                count = page(conn, self._found, offset, PAGE)
+            offset += count
+
+    def _found(self, history_id: int | None, context_id: str | None, table: str, what: str) -> None:
+        self.tell(context_id, None, table, what)
+        if history_id is not None:
+            self.damaged[history_id] = context_id
 
     def _check_bytes(self) -> None:
         after, rows = b"", [(b"",)]

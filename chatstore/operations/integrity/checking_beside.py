@@ -10,12 +10,13 @@ from typing import Final, TypeAlias
 from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from chatstore.model import Tag
-from chatstore.operations.integrity.checking_log import Counted, Tell
+from chatstore.operations.histories import History
+from chatstore.operations.integrity.checking_log import Tell
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS
-from chatstore.schema import HISTORY_TAG, append_keys, blobs, block_blobs, blocks, context_keys, tags
+from chatstore.schema import HISTORY_TAG, blobs, block_blobs, blocks, context_keys, tags
 
-Page: TypeAlias = Callable[[Connection, Counted, int], int]
+Page: TypeAlias = Callable[[Connection, History, int], int]
 """Looks at a page of rows from an offset on, given the history's row; how many there were."""
 
 PAGE: Final = 1_000
@@ -44,13 +45,6 @@ _HAS_BYTES = Prepared(
     select(block_blobs.c.digest, exists().where(blobs.c.digest == block_blobs.c.digest)).where(
         block_blobs.c.history_id == bindparam("history_id"), block_blobs.c.block_index == bindparam("at")
     )
-)
-_APPEND_KEYS = Prepared(
-    select(append_keys.c.key, append_keys.c.first_index, append_keys.c.count)
-    .where(append_keys.c.history_id == bindparam("history_id"))
-    .order_by(append_keys.c.key)
-    .limit(bindparam("limit"))
-    .offset(bindparam("offset"))
 )
 _HAS_KEY = Prepared(
     select(
@@ -86,14 +80,13 @@ class Beside:
     def parts(self) -> Iterator[tuple[str, Page]]:
         """The tables whose rows are looked at page by page."""
         yield "tags", self._tag_rows
-        yield "append_keys", self._append_keys
         yield "histories", self._own_row
 
     def _is_tagged(self, conn: Connection, kind: str, name: str, at: int) -> bool:
         row = _TAGGED.first(conn, history_id=self._id, kind=kind, name=name, at=at)
         return row is not None and bool(row[0])
 
-    def _tag_rows(self, conn: Connection, history: Counted, offset: int) -> int:
+    def _tag_rows(self, conn: Connection, history: History, offset: int) -> int:
         rows = _TAGS.all(conn, history_id=self._id, limit=PAGE, offset=offset)
         for kind, name, index, on_block in rows:
             of_history = index == HISTORY_TAG
@@ -102,21 +95,14 @@ class Beside:
                 self._tell(None if of_history else index, "tags", f"it is found by a tag that is not on it: {name!a}")
         return len(rows)
 
-    def _append_keys(self, conn: Connection, history: Counted, offset: int) -> int:
-        rows = _APPEND_KEYS.all(conn, history_id=self._id, limit=PAGE, offset=offset)
-        for key, first, count in rows:
-            if not (0 <= first < first + count <= history.count):
-                self._tell(None, "append_keys", f"key {key!a} stands for blocks that are not there")
-        return len(rows)
-
-    def _own_row(self, conn: Connection, history: Counted, offset: int) -> int:
+    def _own_row(self, conn: Connection, history: History, offset: int) -> int:
         """The history's own keys and tags; there is one row of it."""
         if offset:
             return 0
         for kind, name in tag_names(history.tags):
             if not self._is_tagged(conn, kind, name, HISTORY_TAG):
                 self._tell(None, "tags", f"it cannot be found by its tag {kind!a}:{name!a}")
-        for name, value in keys_of(history.context_keys).items():
+        for name, value in keys_of(history.keys).items():
             row = _HAS_KEY.first(conn, name=name, value=value, history_id=self._id)
             if row is None or not row[0]:
                 self._tell(None, "context_keys", f"it cannot be found by its key {name!a}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import accumulate
 from typing import Final, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, bindparam, exists, select
@@ -16,12 +17,15 @@ from sqlalchemy import Connection, bindparam, exists, select
 from chatstore import ids
 from chatstore.errors import StorageError
 from chatstore.kinds import speaker_of, views_of
-from chatstore.operations import checksums
+from chatstore.operations import checksums, histories
+from chatstore.operations.checksums import checked
+from chatstore.operations.histories import History
+from chatstore.operations.integrity import checking_own
 from chatstore.operations.integrity.checking_beside import Beside, Page
-from chatstore.operations.integrity.checking_log import LOG_PAGE, Counted, LogReader, Tell, checked, counted
+from chatstore.operations.integrity.checking_log import LOG_PAGE, LastEntry, LogReader, Tell
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS
-from chatstore.schema import RUN_STARTED, blocks, leases, runs
+from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS, TEXT_AT
+from chatstore.schema import RUN_ENDED, RUN_STARTED, TEXT_APPENDED, blocks, changes, leases, runs
 
 T = TypeVar("T")
 Snapshots: TypeAlias = Callable[[], AbstractContextManager[Connection]]
@@ -31,8 +35,6 @@ UNREADABLE: Final = (StorageError, TypeError, ValueError)
 """What reading a damaged row may raise: the database's own errors, and those of values of a type never written."""
 PAGE: Final = 500
 """Blocks read in one snapshot."""
-ERASED: Final = 2
-"""What the row of a history says of it once nothing is left of it."""
 _EACH: Final = 100
 """Blocks that are missing in a row and told one by one; more are told together."""
 
@@ -40,9 +42,7 @@ _ID_AT, _TYPE_AT, _ROLE_AT, _PARENT_AT, _INTERNAL_AT, _VIEWS_AT, _SPEAKER_AT, _S
     BLOCK_COLUMNS.index(blocks.c[name])
     for name in ("id", "type", "role", "parent_id", "internal", "views", "speaker", "state", "sequence")
 )
-_LEASE_AT, _PIECES_AT, _UPDATED_AT = (
-    BLOCK_COLUMNS.index(blocks.c[name]) for name in ("lease_id", "pieces_until", "updated_at")
-)
+_LEASE_AT, _PIECES_AT = (BLOCK_COLUMNS.index(blocks.c[name]) for name in ("lease_id", "pieces_until"))
 _RUN_STATE_AT, _RUN_SEQUENCE_AT, _RUN_LEASE_AT = (
     RUN_COLUMNS.index(runs.c[name]) for name in ("state", "sequence", "lease_id")
 )
@@ -60,7 +60,22 @@ _RUNS = Prepared(
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
-_ANY = Prepared(select(blocks.c.index).where(blocks.c.history_id == bindparam("history_id")).limit(1))
+_ENTRY = Prepared(
+    select(changes.c.type, changes.c.block_index, changes.c.text, changes.c.checksum).where(
+        changes.c.history_id == bindparam("history_id"), changes.c.sequence == bindparam("sequence")
+    )
+)
+_PIECES = Prepared(
+    select(changes.c.offset, changes.c.text)
+    .where(
+        changes.c.history_id == bindparam("history_id"),
+        changes.c.sequence > bindparam("added"),
+        changes.c.sequence <= bindparam("until"),
+        changes.c.type == TEXT_APPENDED,
+        changes.c.block_index == bindparam("at"),
+    )
+    .order_by(changes.c.sequence)
+)
 _ID = Prepared(
     select(blocks.c.id).where(blocks.c.history_id == bindparam("history_id"), blocks.c.index == bindparam("at"))
 )
@@ -84,12 +99,11 @@ class HistoryCheck:
     def run(self) -> None:
         """Looks at everything of the history. Raises a StorageError where its own row cannot be read."""
         with self._snapshots() as conn:
-            erased = self._counted(conn).erased is not None
-            left = erased and self._counted(conn).erased == ERASED and _ANY.first(conn, history_id=self._id)
-        if erased:
-            if left:
-                self._tell(None, "blocks", "the context was erased, and has blocks")
-            return
+            history = self._counted(conn)
+            checking_own.check_row(history, self._tell)
+            if history.erased is not None:
+                checking_own.check_erased(conn, history, self._tell)
+                return
         self._catch_up()
         first, size, more = -(2**63), PAGE, True
         while more:
@@ -107,7 +121,7 @@ class HistoryCheck:
             self._tolerant(table, partial(self._in_pages, pages))
         self._tolerant("changes", partial(self._read, self._finish))
 
-    def _read(self, read: Callable[[Connection, Counted], T]) -> T:
+    def _read(self, read: Callable[[Connection, History], T]) -> T:
         """What a function of a snapshot and the history's row in it gives, once the log was read up to there."""
         while True:
             with self._snapshots() as conn:
@@ -115,8 +129,8 @@ class HistoryCheck:
                 if self.log.read(conn, history):
                     return read(conn, history)
 
-    def _counted(self, conn: Connection) -> Counted:
-        history = counted(conn, self._id)
+    def _counted(self, conn: Connection) -> History:
+        history = histories.by_number(conn, self._id)
         if history is None:
             raise StorageError("the history's own row is gone")
         return history
@@ -155,7 +169,7 @@ class HistoryCheck:
         while count := self._read(partial(_at, page, offset)):
             offset += count
 
-    def _page(self, conn: Connection, history: Counted, *, first: int, size: int) -> tuple[bool, int]:
+    def _page(self, conn: Connection, history: History, *, first: int, size: int) -> tuple[bool, int]:
         rows = _BLOCKS.all(conn, history_id=self._id, first=first, limit=size)
         known = {row[1]: row[_ID_AT] for row in rows}
         for row in rows:
@@ -168,10 +182,10 @@ class HistoryCheck:
         self._done(len(rows))
         if len(rows) == size:
             return True, rows[-1][1] + 1
-        self._check_counters(history, rows)
+        self._check_counters(history)
         return False, 0
 
-    def _check_place(self, row: Row, history: Counted) -> None:
+    def _check_place(self, row: Row, history: History) -> None:
         index = row[1]
         if not history.first_index <= index < history.count:
             kept = f"which has blocks {history.first_index:,} to {history.count - 1:,}"
@@ -193,7 +207,7 @@ class HistoryCheck:
         index, entry = row[1], self.log.block(row[1])
         if entry is None:
             self._tell(index, "changes", "no entry of the log adds it")
-        elif checked(checksums.of_block, entry.sequence, entry.type, row) != entry.checksum:
+        elif checked(checksums.of_block, entry.sequence, entry.type, row) != checksums.halves(entry.checksum)[0]:
             self._tell(index, "blocks", f"its row is not what entry {entry.sequence} of the log says it was")
         elif row[_SEQUENCE_AT] != entry.first:
             self._tell(index, "blocks", f"it names entry {row[_SEQUENCE_AT]} of the log, and {entry.first} adds it")
@@ -204,13 +218,26 @@ class HistoryCheck:
             self._tell(index, "blocks", "it is kept among the wrong kinds")
 
     def _check_open(self, conn: Connection, row: Row) -> None:
-        """What the checksum leaves out: the lease of an open block, and the pieces of one that has ended."""
+        """What the checksum does not tell: that its lease is there, and the pieces of one that has ended."""
         index, is_open, lease, until = row[1], row[_STATE_AT] == "open", row[_LEASE_AT], row[_PIECES_AT]
         if not _has_its_lease(conn, is_open, lease):
             self._tell(index, "blocks", "it is open and under no lease" if is_open else "it is over, and under a lease")
         entry = self.log.block(index)
         if until is not None and entry is not None and (is_open or not self.log.closes(index, until + 1)):
             self._tell(index, "blocks", "its pieces do not end in the log where it says")
+        elif not is_open and not self._has_its_pieces(conn, row):
+            self._tell(index, "changes", "the pieces of its text do not make the text that it has")
+
+    def _has_its_pieces(self, conn: Connection, row: Row) -> bool:
+        """Whether what is left of the pieces of a finished block is in its text, or none is where it says so."""
+        added, until, text, index = row[_SEQUENCE_AT], row[_PIECES_AT], row[TEXT_AT], row[1]
+        if until is None:
+            seen = self.log.pieces.get(index)
+            entry = None if seen is None else _ENTRY.first(conn, history_id=self._id, sequence=seen)
+            return entry is None or entry[:2] != (TEXT_APPENDED, index)
+        pieces = _PIECES.all(conn, history_id=self._id, added=added, until=until, at=index)
+        # Compaction removes them from the first on, and the last words of a block come with its end.
+        return not pieces or (_follow(pieces) and text.startswith("".join(p for _, p in pieces), pieces[0][0]))
 
     def _check_parent(self, conn: Connection, row: Row, first_index: int, known: dict[int, bytes]) -> None:
         parent = row[_PARENT_AT]
@@ -223,51 +250,72 @@ class HistoryCheck:
         if not 0 <= place < row[1] or (known[place] != parent and place >= first_index):
             self._tell(row[1], "blocks", "its parent is no block before it")
 
-    def _check_counters(self, history: Counted, rows: list[Row]) -> None:
+    def _check_counters(self, history: History) -> None:
         end = max(self._next, history.first_index)
         if end < history.count:
             if self.log.blocks <= end:
                 self._tell(None, "histories", f"it counts {history.count:,} blocks, and the last is {end - 1:,}")
             else:
                 self._tell_missing(end, history.count)
-        removed = self._last_user is None and (history.last_user or 0) < history.first_index
-        if history.last_user != self._last_user and not removed:
+        asked = self._last_user
+        if history.last_user != (None if asked is None or asked < history.first_index else asked):
             self._tell(None, "histories", "it has the wrong block for the last message of the user")
-        newest = self.log.block(rows[-1][1]) if rows else None
-        if newest and newest.sequence == history.head and rows[-1][_UPDATED_AT] != history.updated_at:
-            self._tell(None, "histories", "it has the wrong time of its last change")
 
     def _check_runs(self) -> None:
         seen: set[str] = set()
         self._in_pages(partial(self._runs_page, seen=seen))
-        for run_id in self.log.runs.keys() - seen:
-            self._tell(None, "runs", f"run {run_id!a} is in the log and nowhere else")
+        self._read(partial(self._tell_lost_runs, seen))
 
-    def _runs_page(self, conn: Connection, _history: Counted, offset: int, *, seen: set[str]) -> int:
+    def _tell_lost_runs(self, seen: set[str], conn: Connection, history: History) -> None:
+        for run_id, entry in self.log.runs.items():
+            if run_id in seen or entry.sequence <= history.first:
+                continue
+            stored = _ENTRY.first(conn, history_id=self._id, sequence=entry.sequence)
+            left = checked(checksums.of_left, entry.sequence, entry.type, run_id)
+            if entry.type != RUN_ENDED or stored is None or stored[3] != left:
+                self._tell(None, "runs", f"run {run_id!a} is in the log and nowhere else")
+
+    def _runs_page(self, conn: Connection, history: History, offset: int, *, seen: set[str]) -> int:
         rows = _RUNS.all(conn, history_id=self._id, limit=PAGE, offset=offset)
         for row in rows:
             seen.add(row[1])
-            if (problem := self._problem_of_run(conn, row)) is not None:
+            if (problem := self._problem_of_run(conn, history, row)) is not None:
                 self._tell(None, "runs", f"run {row[1]!a} {problem}")
         return len(rows)
 
-    def _problem_of_run(self, conn: Connection, row: Row) -> str | None:
+    def _problem_of_run(self, conn: Connection, history: History, row: Row) -> str | None:
+        sequence = row[_RUN_SEQUENCE_AT]
+        start = _ENTRY.first(conn, history_id=self._id, sequence=sequence)
+        if start is None or (start[0], start[2]) != (RUN_STARTED, row[1]):
+            return "is not started in the log"
         entry = self.log.runs.get(row[1])
+        if entry is None and sequence <= history.first:  # the start stays while the run does
+            entry = LastEntry(sequence, RUN_STARTED, start[3], sequence)
         if entry is None:
-            return None if self.log.retained else "is not in the log"
-        if checked(checksums.of_run, entry.sequence, entry.type, row) != entry.checksum:
+            return "is not in the log"
+        own, replaced = checksums.halves(entry.checksum)
+        if checked(checksums.of_run, entry.sequence, entry.type, row) != own:
             return f"is not what entry {entry.sequence} of the log says it was"
+        if entry.type == RUN_ENDED and replaced != checksums.of_replaced(sequence, start[3]):
+            return f"has another start than entry {entry.sequence} of the log replaced"
         running = row[_RUN_STATE_AT] == "running"
         if running != (entry.type == RUN_STARTED) or entry.first not in (0, row[_RUN_SEQUENCE_AT]):
             return "does not fit its entries in the log"
         return None if _has_its_lease(conn, running, row[_RUN_LEASE_AT]) else "has the wrong lease"
 
-    def _finish(self, _conn: Connection, history: Counted) -> None:
+    def _finish(self, conn: Connection, history: History) -> None:
         self.log.finish(history.head)
+        checking_own.check_times(conn, history, self._tell)
 
 
-def _at(page: Page, offset: int, conn: Connection, history: Counted) -> int:
+def _at(page: Page, offset: int, conn: Connection, history: History) -> int:
     return page(conn, history, offset)
+
+
+def _follow(pieces: list[Row]) -> bool:
+    """Whether each piece begins where the one before ends."""
+    ends = accumulate((len(text) for _, text in pieces), initial=pieces[0][0])
+    return all(offset == end for (offset, _), end in zip(pieces, ends, strict=False))
 
 
 def _has_its_lease(conn: Connection, is_open: bool, lease: object) -> bool:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from sqlalchemy import Connection, bindparam, select
 
 from chatstore.operations import checksums
+from chatstore.operations.checksums import checked
+from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.schema import (
     BLOCK_ADDED,
@@ -22,7 +24,6 @@ from chatstore.schema import (
     RUN_STARTED,
     TEXT_APPENDED,
     changes,
-    histories,
 )
 
 Tell: TypeAlias = Callable[[int | None, str, str], None]
@@ -49,33 +50,6 @@ _PAGE = Prepared(
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """A history's own row, as far as the rest can be compared with it."""
-
-    context_id: str
-    context_keys: str | None
-    tags: str | None
-    head: int
-    count: int
-    last_user: int | None
-    first: int
-    first_index: int
-    erased: int | None
-    updated_at: int
-
-
-_HISTORY = Prepared(
-    select(*(histories.c[name] for name in Counted.__annotations__)).where(histories.c.id == bindparam("history_id"))
-)
-
-
-def counted(conn: Connection, history_id: int) -> Counted | None:
-    """The row of a history, if it is there."""
-    row = _HISTORY.first(conn, history_id=history_id)
-    return None if row is None else Counted(*row)
-
-
-@dataclass(frozen=True, slots=True)
 class LastEntry:
     """The last entry about a block or a run, and the number of the first one."""
 
@@ -99,10 +73,12 @@ class LogReader:
         self._type = array("b")
         self.gaps: list[tuple[int, int]] = []
         """The numbers, from and to, that no entry has, and compaction does not explain."""
+        self.pieces: dict[int, int] = {}
+        """The last of the pieces of text that are there of a block, by its index."""
         self._ends: dict[int, int] = {}
         self._torn: dict[int, int] = {}
 
-    def read(self, conn: Connection, history: Counted, limit: int = LOG_PAGE) -> bool:
+    def read(self, conn: Connection, history: History, limit: int = LOG_PAGE) -> bool:
         """Reads on, behind what retention has removed by now; whether that was the end."""
         self.position = max(self.position, history.first)
         self._first_index = history.first_index
@@ -159,7 +135,7 @@ class LogReader:
         if not _is_well_formed(type, index, offset, text, checksum):
             self._tell(_number(index), "changes", f"entry {sequence} of the log is of no kind there is")
         elif index is not None and index < self._first_index:
-            pass  # about a block that retention has removed
+            self._take_left(sequence, type, index, offset, text, checksum)
         elif type == TEXT_APPENDED:
             self._take_text(sequence, index, offset, text, checksum)
         elif type in (RUN_STARTED, RUN_ENDED):
@@ -168,6 +144,14 @@ class LogReader:
             self._take_added(sequence, index, checksum)
         else:
             self._take_change(sequence, type, index, checksum)
+
+    def _take_left(self, sequence: int, type: int, index: int, offset: int, text: str, checksum: int) -> None:
+        """Takes an entry about a block that retention has removed."""
+        own = checksums.of_left(sequence, type, index)
+        if type == TEXT_APPENDED:
+            own = checked(checksums.of_text, sequence, index, offset, text) or 0
+        if own != checksum:
+            self._tell(index, "changes", f"entry {sequence} of the log, about a removed block, is not what was written")
 
     def _take_added(self, sequence: int, index: int, checksum: int) -> None:
         known = len(self._first)
@@ -186,8 +170,13 @@ class LogReader:
     def _take_change(self, sequence: int, type: int, index: int, checksum: int) -> None:
         before = self.block(index)
         if before is None:
-            self._tell(index, "changes", f"entry {sequence} of the log changes it, and none before adds it")
+            tried = (index ^ 1 << bit for bit in range(63))
+            left = (one for one in tried if checksums.of_left(sequence, type, one) == checksum)
+            what = f"entry {sequence} of the log changes it, and none before adds it"
+            self._tell(next(left, index), "changes", what)
             return
+        if checksums.halves(checksum)[1] != checksums.of_replaced(before.sequence, before.checksum):
+            self._tell(index, "changes", f"entry {before.sequence} of the log is not what entry {sequence} replaced")
         if type == BLOCK_CLOSED:
             # Compaction removes the pieces of a finished block, so nothing is wrong with what is missing within it.
             while self.gaps and self.gaps[-1][0] > before.first:
@@ -204,6 +193,9 @@ class LogReader:
         if self.block(index) is None:
             self._tell(index, "changes", f"entry {sequence} of the log is text of it, and none before adds it")
             return
+        if self._closed[index]:
+            self._tell(index, "changes", f"entry {sequence} of the log is text of it, behind its end")
+        self.pieces[index] = sequence
         end = self._ends.get(index, 0)
         if offset != end:
             self._torn.setdefault(index, end)
@@ -221,14 +213,6 @@ class LogReader:
         self._last[index], self._type[index], self._checksum[index] = sequence, type, checksum
 
 
-def checked(function: Callable[..., int], *values: Any) -> int | None:
-    """A checksum; None of values that nobody can have written."""
-    try:
-        return function(*values)
-    except (TypeError, ValueError):  # a UnicodeEncodeError, too: of text that is no UTF-8
-        return None
-
-
 def _index_meant(sequence: int, index: int, offset: int, text: str, checksum: int) -> int:
     """The index with one bit turned, if it is that which the checksum does not fit; else the index."""
     tried = (index ^ 1 << bit for bit in range(63))
@@ -236,7 +220,8 @@ def _index_meant(sequence: int, index: int, offset: int, text: str, checksum: in
 
 
 def _is_well_formed(type: object, index: object, offset: object, text: object, checksum: object) -> bool:
-    if not isinstance(checksum, int) or not 0 <= checksum < 1 << 32:
+    halves = 2 if type in (BLOCK_UPDATED, BLOCK_CLOSED, RUN_ENDED) else 1
+    if not isinstance(checksum, int) or not 0 <= checksum < 1 << halves * checksums.HALF:
         return False
     if type == TEXT_APPENDED:
         return isinstance(index, int) and index >= 0 and isinstance(offset, int) and isinstance(text, str)

@@ -19,14 +19,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, LargeBinary, Table, Text, bindparam, cast, delete, insert, select, update
+from sqlalchemy import Connection, LargeBinary, Table, Text, bindparam, cast, delete, insert, select
 
 from chatstore import ids
 from chatstore.kinds import speaker_of, views_of
-from chatstore.operations import checksums
-from chatstore.operations.integrity.checking_log import Counted, counted
+from chatstore.operations import checksums, histories
+from chatstore.operations.integrity import repairing_own, repairing_runs
 from chatstore.operations.integrity.repairing_beside import rebuild
-from chatstore.operations.integrity.repairing_log import CHECKSUM, ID, INDEX, SEQUENCE, TEXT, TYPE, Change, Rows
+from chatstore.operations.integrity.repairing_log import (
+    INDEX,
+    OFFSET,
+    RUN_SEQUENCE_AT,
+    SEQUENCE,
+    TEXT,
+    TYPE,
+    Change,
+    Rows,
+)
 from chatstore.operations.integrity.restoring import is_id, is_time, json_or_none, readable
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS
@@ -39,7 +48,6 @@ from chatstore.schema import (
     TEXT_APPENDED,
     blocks,
     changes,
-    histories,
     leases,
     runs,
 )
@@ -55,7 +63,6 @@ DAMAGED: Final = '[{"kind":"chatstore","name":"damaged","value":null}]'
 _AT = {column.name: place for place, column in enumerate(BLOCK_COLUMNS)}
 _RUN_AT = {column.name: place for place, column in enumerate(RUN_COLUMNS)}
 _STATES = frozenset({"open", "closed", "failed", "cancelled", "interrupted"})
-_RUN_STATES = frozenset({"running", "completed", "failed", "cancelled", "interrupted"})
 _ENTRY_COLUMNS = ("sequence", "type", "block_index", "offset", "text", "checksum", "id")
 
 
@@ -63,28 +70,34 @@ class HistoryRepair:
     """Repairs one history; `said` is told of everything that is done, `aside` is given what is changed or removed."""
 
     def __init__(self, conn: Connection, history_id: int, aside: Aside, said: Said) -> None:
-        history = counted(conn, history_id)
+        history = histories.by_number(conn, history_id)
         assert history is not None
         self._conn = conn
-        self._history: Counted = history
+        self._history = history
         self._aside = aside
         self._said = said
-        self._rows = Rows(conn, history_id, history.first, history.head)
-        self._first_index = self._rows.find_start(history.first_index)
+        self._rows = Rows(conn, history)
+        self._first_index = history.first_index
 
     def run(self) -> None:
         """Repairs what can be, and marks the rest."""
+        if self._history.erased is not None:
+            repairing_own.bury(self._conn, self._history, self._aside, self._said)
+            return
         self._rows.restore()
         for change in self._rows.changes:
             self._tell_restored(change)
         self._drop_what_fits_nothing()
         self._replace_unproved()
-        self._replace_runs()
+        repairing_runs.repair(self._rows, self._said)
+        self._drop_pieces()
         self._fill_the_log()
         self._set_what_has_no_checksum()
+        for entry in self._rows.chain():
+            self._said(entry[INDEX], f"entry {entry[SEQUENCE]} of the log has its checksum put right")
         for change in self._rows.changes:
             self._store(change)
-        self._count()
+        repairing_own.count(self._conn, self._history, self._rows, self._aside, self._said)
         rebuild(self._conn, self._rows, self._history, self._aside, self._said)
 
     def _tell_restored(self, change: Change) -> None:
@@ -101,10 +114,14 @@ class HistoryRepair:
             there = of_kind and (entry[INDEX] in self._rows.blocks or (added is entry and entry[INDEX] <= self._most()))
             if not self._rows.is_far(entry) and added is not None and there and entry[SEQUENCE] >= added[SEQUENCE]:
                 continue  # it is the block that does not fit
-            if entry[TYPE] in (RUN_STARTED, RUN_ENDED) and entry[INDEX] is None and entry[TEXT] in self._rows.runs:
+            run = self._rows.runs.get(entry[TEXT]) if entry[INDEX] is None else None
+            if run is not None and (entry[TYPE] == RUN_ENDED or self._starts(entry, run)):
                 continue
             self._said(None, f"entry {entry[SEQUENCE]} of the log was set aside: it fits nothing")
             self._rows.put("changes", entry, None)
+
+    def _starts(self, entry: Row, run: Row) -> bool:
+        return entry[TYPE] == RUN_STARTED and bool(entry[SEQUENCE] == run[RUN_SEQUENCE_AT])
 
     def _most(self) -> int:
         """An index that no block can have, however many are lost."""
@@ -120,7 +137,7 @@ class HistoryRepair:
         end = max(known, default=self._first_index - 1) + 1
         for index in range(self._first_index, end):
             found = self._rows.blocks.get(index)
-            if found is None or not self._rows.is_proved(found):
+            if found is None or not self._rows.is_proved(found) or not self._rows.is_whole(found):
                 self._mark(index, found)
 
     def _mark(self, index: int, found: Row | None) -> None:
@@ -140,6 +157,7 @@ class HistoryRepair:
         row[_AT["text"]], row[_AT["parts"]], row[_AT["tags"]], row[_AT["usage"]] = MARKER, None, DAMAGED, None
         if row[_AT["state"]] not in _STATES or row[_AT["state"]] == "open":
             row[_AT["state"]] = "closed" if found is None else "interrupted"
+        row[_AT["lease_id"]] = row[_AT["pieces_until"]] = None
         for name in ("created_at", "updated_at"):
             row[_AT[name]] = row[_AT[name]] if is_time(row[_AT[name]], now) else now
         added = self._rows.added.get(index)
@@ -147,7 +165,9 @@ class HistoryRepair:
         self._rows.put("blocks", found, tuple(row))
         if added is None:
             self._log(row[_AT["sequence"]], BLOCK_ADDED, index)
-        self._log(self._rows.next_number(), BLOCK_UPDATED, index)
+        # What had grown ends: that explains why its pieces are not there any more.
+        grew = self._rows.entries_of(index, TEXT_APPENDED) and not self._rows.entries_of(index, BLOCK_CLOSED)
+        self._log(self._rows.next_number(), BLOCK_CLOSED if grew else BLOCK_UPDATED, index)
         self._said(index, "is marked as damaged" if found else "was lost, and is marked as damaged")
 
     def _number_for(self, index: int, claimed: Any) -> int:
@@ -167,58 +187,31 @@ class HistoryRepair:
         checksum = checksums.of_block(sequence, type, self._rows.blocks[index])
         self._rows.put("changes", None, (sequence, type, index, None, None, checksum, None))
 
-    def _log_run(self, sequence: int, type: int, row: Row) -> None:
-        checksum = checksums.of_run(sequence, type, row)
-        self._rows.put("changes", None, (sequence, type, None, None, row[1], checksum, None))
-
     def _parent_or_none(self, index: int, parent: Any) -> bytes | None:
         if not is_id(parent):
             return None
         row = self._rows.blocks.get(ids.index_of(parent))
         return parent if row is not None and row[_AT["index"]] < index and row[_AT["id"]] == parent else None
 
-    def _replace_runs(self) -> None:
-        for row in [*self._rows.runs.values()]:
-            if readable(row[1]) is None:
-                self._rows.put("runs", row, None)
-            elif not self._rows.is_run_proved(row):
-                self._keep_run(row[1], row)
-        for run_id in self._rows.last_of_run.keys() - self._rows.runs.keys():
-            self._keep_run(run_id, None)
-
-    def _keep_run(self, run_id: str, found: Row | None) -> None:
-        """Keeps what can be read of a run, and has the log say so."""
-        now, entry = ids.now(), self._rows.last_of_run.get(run_id)
-        row = [*(found or (self._rows.history_id, run_id, *(None,) * (len(RUN_COLUMNS) - 2)))]
-        for name in ("parent_run_id", "traceback"):
-            row[_RUN_AT[name]] = readable(row[_RUN_AT[name]])
-        for name in ("error", "usage"):
-            row[_RUN_AT[name]] = json_or_none(row[_RUN_AT[name]])
-        is_over = entry is not None and entry[TYPE] == RUN_ENDED
-        state = row[_RUN_AT["state"]]
-        if state not in _RUN_STATES or (state == "running" and (is_over or found is None)):
-            row[_RUN_AT["state"]] = "interrupted"
-        started, ended = row[_RUN_AT["started_at"]], row[_RUN_AT["ended_at"]]
-        row[_RUN_AT["started_at"]] = started if is_time(started, now) else now
-        runs_on = row[_RUN_AT["state"]] == "running"
-        row[_RUN_AT["ended_at"]] = None if runs_on else ended if is_time(ended, now) else now
-        starts = [e for e in self._rows.entries if e[TYPE] == RUN_STARTED and e[TEXT] == run_id]
-        row[_RUN_AT["sequence"]] = starts[0][SEQUENCE] if starts else self._rows.next_number()
-        self._rows.put("runs", found, tuple(row))
-        if not starts:
-            self._log_run(row[_RUN_AT["sequence"]], RUN_STARTED, tuple(row))
-        if entry is not None and (is_over or runs_on):
-            sealed = checksums.of_run(entry[SEQUENCE], entry[TYPE], tuple(row))
-            self._rows.put("changes", entry, (*entry[:CHECKSUM], sealed, entry[ID]))
-        elif not runs_on:
-            self._log_run(self._rows.next_number(), RUN_ENDED, tuple(row))
-        self._said(None, f"run {run_id!a} could not be proved, and is kept as far as it can be read")
+    def _drop_pieces(self) -> None:
+        """Sets aside the pieces of finished blocks that are not in their text, or come after their end."""
+        for row in [*self._rows.blocks.values()]:
+            pieces = self._rows.entries_of(row[1], TEXT_APPENDED)
+            if row[_AT["state"]] == "open" or not pieces:
+                continue
+            closed = self._rows.entries_of(row[1], BLOCK_CLOSED)
+            text = "".join(piece[TEXT] for piece in pieces)
+            until = closed[0][SEQUENCE] if closed else 0
+            if not row[_AT["text"]].startswith(text, pieces[0][OFFSET]) or pieces[-1][SEQUENCE] > until:
+                for piece in pieces:
+                    self._rows.put("changes", piece, None)
+                self._said(row[1], "has its whole text, and pieces that do not make it were set aside")
 
     def _fill_the_log(self) -> None:
         for number in self._rows.free_numbers():
             before = [entry for entry in self._rows.added.values() if entry[SEQUENCE] < number]
             if not before:
-                self._rows.first = number  # as if retention had removed it
+                self._rows.first = max(number, self._rows.first)  # as if retention had removed it
                 continue
             newest = max(before, key=lambda entry: entry[SEQUENCE])
             self._log(number, BLOCK_UPDATED, newest[INDEX])
@@ -230,28 +223,24 @@ class HistoryRepair:
             kind = row[_AT["type"]], row[_AT["role"]], bool(row[_AT["internal"]])
             right = [*row]
             right[_AT["views"]], right[_AT["speaker"]] = views_of(*kind), speaker_of(*kind)
-            right[_AT["lease_id"]] = self._lease(row[_AT["lease_id"]]) if is_open else None
             closed = self._rows.entries_of(index, BLOCK_CLOSED)
             grew = closed and self._rows.entries_of(index, TEXT_APPENDED)
             right[_AT["pieces_until"]] = closed[0][SEQUENCE] - 1 if grew and row[_AT["pieces_until"]] else None
             if tuple(right) != row:
                 self._rows.put("blocks", row, tuple(right))
-                self._said(index, "has its kinds, its lease and the end of its pieces made anew")
+                self._said(index, "has its kinds and the end of its pieces made anew")
+            if is_open:
+                self._hold(row[_AT["lease_id"]])
         for row in [*self._rows.runs.values()]:
-            lease = self._lease(row[_RUN_AT["lease_id"]]) if row[_RUN_AT["state"]] == "running" else None
-            if lease != row[_RUN_AT["lease_id"]]:
-                at = _RUN_AT["lease_id"]
-                self._rows.put("runs", row, (*row[:at], lease, *row[at + 1 :]))
-                self._said(None, f"run {row[1]!a} has its lease made anew")
+            if row[_RUN_AT["state"]] == "running":
+                self._hold(row[_RUN_AT["lease_id"]])
 
-    def _lease(self, lease: Any) -> int:
-        """A lease that is there: its own, or one that has run out, so that what is open under it is interrupted."""
-        known = [row[0] for row in _LEASES.all(self._conn)]
-        if lease in known:
-            return int(lease)
-        taken = max(known, default=0) + 1
-        _ADD_LEASE.many(self._conn, [(taken, "", 0, 0, 0, 0)])
-        return taken
+    def _hold(self, lease: int) -> None:
+        """Makes a lease that is gone anew, as one that has run out: what is open under it is interrupted."""
+        if (lease,) not in _LEASES.all(self._conn):
+            own = checksums.numbered(checksums.of_lease("", 0, 0, 0), lease)
+            _ADD_LEASE.many(self._conn, [(lease, "", 0, 0, 0, 0, own)])
+            self._said(None, f"lease {lease} is made anew, and has run out")
 
     def _store(self, change: Change) -> None:
         remove, add, columns = _STATEMENTS[change.table]
@@ -263,40 +252,7 @@ class HistoryRepair:
             values = dict(zip(columns, change.after, strict=True)) | {"history_id": self._rows.history_id}
             add.run(self._conn, **values)
 
-    def _count(self) -> None:
-        kept = self._rows.blocks
-        end = max(kept, default=self._first_index - 1) + 1
-        asked = [i for i, row in kept.items() if (row[_AT["type"]], row[_AT["role"]]) == ("message", "user")]
-        before = self._history.last_user
-        older = before if before is not None and 0 <= before < self._first_index else None
-        last_user, head = max(asked, default=older), self._rows.next_number() - 1
-        newest = kept.get(end - 1)
-        last = newest is not None and self._rows.last[end - 1][SEQUENCE] == head
-        updated_at = newest[_AT["updated_at"]] if last and newest is not None else self._history.updated_at
-        start = self._rows.first, self._first_index
-        own = self._history
-        old = own.head, own.count, before, own.updated_at, own.first, own.first_index
-        if old == (head, end, last_user, updated_at, *start):
-            return
-        self._aside("histories", {"id": self._rows.history_id, **dict(zip(_COUNTERS, old, strict=True))})
-        new = {"new_head": head, "new_count": end, "new_user": last_user, "new_time": updated_at}
-        _COUNT.run(self._conn, history=self._rows.history_id, **new, new_first=start[0], new_first_index=start[1])
-        self._said(None, "has its counters made anew")
 
-
-_COUNTERS = ("head", "count", "last_user", "updated_at", "first", "first_index")
-_COUNT = Prepared(
-    update(histories)
-    .where(histories.c.id == bindparam("history"))
-    .values(
-        head=bindparam("new_head"),
-        count=bindparam("new_count"),
-        last_user=bindparam("new_user"),
-        updated_at=bindparam("new_time"),
-        first=bindparam("new_first"),
-        first_index=bindparam("new_first_index"),
-    )
-)
 _LEASES = Prepared(select(leases.c.id))
 _ADD_LEASE = Prepared(insert(leases))
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, LargeBinary, Table, Text, bindparam, cast, delete, insert, select, update
+from sqlalchemy import Connection, LargeBinary, Table, Text, bindparam, cast, delete, insert, select
 
-from chatstore.checks import json_text
+from chatstore.operations.histories import History
 from chatstore.operations.integrity.checking_beside import digests, keys_of, tag_names
-from chatstore.operations.integrity.checking_log import Counted, counted
 from chatstore.operations.integrity.repairing_log import Rows
-from chatstore.operations.integrity.restoring import restored
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS
-from chatstore.schema import HISTORY_TAG, append_keys, block_blobs, blocks, context_keys, histories, tags
+from chatstore.schema import HISTORY_TAG, append_keys, block_blobs, blocks, context_keys, tags
 
 Aside: TypeAlias = Callable[[str, dict[str, Any]], None]
 Said: TypeAlias = Callable[[int | None, str], None]
@@ -63,10 +61,6 @@ class _Beside:
 _TAGS = _Beside(tags, "kind", "name", "block_index")
 _BYTES = _Beside(block_blobs, "block_index", "digest")
 _KEYS = _Beside(context_keys, "name", "value")
-_SET_OWN = {
-    column: Prepared(update(histories).where(histories.c.id == bindparam("history")).values({column: bindparam("new")}))
-    for column in ("tags", "context_keys")
-}
 _APPENDS = Prepared(
     select(append_keys.c.key, append_keys.c.first_index, append_keys.c.count).where(
         append_keys.c.history_id == bindparam("history")
@@ -80,11 +74,9 @@ _FORGET = Prepared(
 )
 
 
-def rebuild(conn: Connection, rows: Rows, history: Counted, aside: Aside, said: Said) -> None:
+def rebuild(conn: Connection, rows: Rows, history: History, aside: Aside, said: Said) -> None:
     """Makes anew what is beside the blocks of a history, where it is not as they say."""
     own = rows.history_id
-    _restore_own(conn, own, history, aside, said)
-    history = counted(conn, own) or history
     wanted_tags: set[Row] = {(kind, name, HISTORY_TAG) for kind, name in tag_names(history.tags)}
     wanted_tags |= {(*tag, index) for index, row in rows.blocks.items() for tag in tag_names(row[_TAGS_AT])}
     for index in {row[2] for row in _TAGS.make(conn, own, wanted_tags, aside)}:
@@ -92,7 +84,7 @@ def rebuild(conn: Connection, rows: Rows, history: Counted, aside: Aside, said: 
     wanted: set[Row] = {(index, digest) for index, row in rows.blocks.items() for digest in digests(row[_PARTS_AT])}
     for index in {row[0] for row in _BYTES.make(conn, own, wanted, aside)}:
         said(index, "has the bytes that its parts name again, where they are stored")
-    if _KEYS.make(conn, own, {*keys_of(history.context_keys).items()}, aside):
+    if _KEYS.make(conn, own, {*keys_of(history.keys).items()}, aside):
         said(None, "is found by its keys again")
     count = max(rows.blocks, default=-1) + 1
     for key, first, length in _APPENDS.all(conn, history=own):
@@ -100,33 +92,6 @@ def rebuild(conn: Connection, rows: Rows, history: Counted, aside: Aside, said: 
             aside("append_keys", {"history_id": own, "key": key, "first_index": first, "count": length})
             _FORGET.run(conn, history=own, raw=_raw(key))
             said(None, f"has forgotten the key {key!a}, which stood for blocks that are not there")
-
-
-def _restore_own(conn: Connection, own: int, history: Counted, aside: Aside, said: Said) -> None:
-    """Puts back the history's own keys and tags where they cannot be read: from the rows that find it by them."""
-    names = {(kind, name) for kind, name, index in _TAGS.stored(conn, own) if index == HISTORY_TAG}
-    keys = {*_KEYS.stored(conn, own)}
-    for column, text, found, stored, made in (
-        (
-            "tags",
-            history.tags,
-            tag_names(history.tags),
-            names,
-            [{"kind": k, "name": n, "value": None} for k, n in names],
-        ),
-        ("context_keys", history.context_keys, {*keys_of(history.context_keys).items()}, keys, dict(keys)),
-    ):
-        if text is None or found:
-            continue
-        parse = tag_names if column == "tags" else keys_of
-        as_it_was = restored((text,), (0,), lambda tried: _same(parse(tried[0]), stored))  # noqa: B023
-        aside("histories", {"id": own, column: text})
-        _SET_OWN[column].run(conn, history=own, new=as_it_was[0] if as_it_was else json_text(made, column))
-        said(None, f"has its {column.replace('_', ' ')} back from what finds it by them")
-
-
-def _same(parsed: frozenset[Row] | dict[str, str], stored: set[Row]) -> bool:
-    return bool(stored) and {*(parsed.items() if isinstance(parsed, dict) else parsed)} == stored
 
 
 def _raw(value: Any) -> Any:

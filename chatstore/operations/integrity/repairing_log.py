@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select
@@ -15,10 +16,12 @@ from sqlalchemy import Connection, bindparam, select
 from chatstore import ids
 from chatstore.errors import StorageError
 from chatstore.operations import checksums
-from chatstore.operations.integrity.checking_log import LogReader, checked
-from chatstore.operations.integrity.restoring import is_id, restored
+from chatstore.operations.checksums import checked
+from chatstore.operations.histories import History
+from chatstore.operations.integrity.checking_log import LogReader
+from chatstore.operations.integrity.restoring import restored
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS, SEQUENCE_AT, TEXT_AT
+from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS, SEQUENCE_AT, STATE_AT, TEXT_AT
 from chatstore.schema import (
     BLOCK_ADDED,
     BLOCK_CLOSED,
@@ -37,13 +40,15 @@ SEQUENCE, TYPE, INDEX, OFFSET, TEXT, CHECKSUM, ID = range(7)
 """Where they are in an entry."""
 
 _OF_BLOCKS: Final = (BLOCK_ADDED, BLOCK_UPDATED, BLOCK_CLOSED)
+_REPLACING: Final = (BLOCK_UPDATED, BLOCK_CLOSED, RUN_ENDED)
 _PROVED = tuple(
     place
     for place, column in enumerate(BLOCK_COLUMNS)
-    if column.name not in ("history_id", "views", "speaker", "lease_id", "pieces_until")
+    if column.name not in ("history_id", "views", "speaker", "pieces_until")
 )
-_RUN_PROVED = tuple(range(1, 10))
-_STATE_AT = RUN_COLUMNS.index(runs.c.state)
+_RUN_PROVED = tuple(range(1, len(RUN_COLUMNS)))
+_LEASE_AT = BLOCK_COLUMNS.index(blocks.c.lease_id)
+RUN_SEQUENCE_AT = RUN_COLUMNS.index(runs.c.sequence)
 
 _ENTRIES = Prepared(
     select(*(changes.c[n] for n in ("sequence", "type", "block_index", "offset", "text", "checksum", "id")))
@@ -66,10 +71,11 @@ class Change:
 class Rows:
     """What is stored of a history, and what of it was put right so far: `changes`, in order."""
 
-    def __init__(self, conn: Connection, history_id: int, first: int, head: int) -> None:
-        self.history_id = history_id
-        self.first = first
-        self._head = head
+    def __init__(self, conn: Connection, history: History) -> None:
+        self.history_id = history_id = history.id
+        self.first = history.first
+        self.first_index = history.first_index
+        self._head = history.head
         self.entries: list[Row] = _ENTRIES.all(conn, history=history_id)
         self.blocks: dict[Any, Row] = {row[1]: row for row in _BLOCKS.all(conn, history=history_id)}
         self.runs: dict[Any, Row] = {row[1]: row for row in _RUNS.all(conn, history=history_id)}
@@ -82,36 +88,23 @@ class Rows:
         self.last: dict[Any, Row] = {}
         self.added: dict[Any, Row] = {}
         self.last_of_run: dict[Any, Row] = {}
+        replacing = [entry for entry in self.entries if entry[TYPE] in _REPLACING and isinstance(entry[CHECKSUM], int)]
+        self._replaced = {(_about(entry), checksums.halves(entry[CHECKSUM])[1]) for entry in replacing}
         for entry in self.entries:
-            if entry[TYPE] in _OF_BLOCKS:
+            if entry[TYPE] in _OF_BLOCKS and isinstance(entry[INDEX], int):
                 self.last[entry[INDEX]] = entry
                 if entry[TYPE] == BLOCK_ADDED:
                     self.added.setdefault(entry[INDEX], entry)
             elif entry[TYPE] in (RUN_STARTED, RUN_ENDED):
                 self.last_of_run[entry[TEXT]] = entry
 
-    def find_start(self, first_index: int) -> int:
-        """The index of the first block that retention has left; sets where the log begins, too.
-
-        Either of the two numbers may be damaged. Retention removes up to the entry before that of the first block it
-        leaves, and all at once: so nothing that is there lies before them, and each proves the other.
-        """
-        placed: list[int] = [
-            index for index, row in self.blocks.items() if is_id(row[2]) and ids.index_of(row[2]) == index
-        ]
-        lowest = min(placed, default=None)
-        if lowest is None:
-            return max(first_index, 0)
-        before = int(self.blocks[lowest][SEQUENCE_AT]) - 1
-        if lowest > 0 and (first_index == lowest or self.first == before):
-            self.first = before
-            return lowest
-        self.first = max(0, min([self.first, *(entry[SEQUENCE] - 1 for entry in self.entries)]))
-        return 0
-
     def put(self, table: str, before: Row | None, after: Row | None) -> None:
         """Writes a row over another, here; the database gets all at the end."""
-        self.changes.append(Change(table, before, after))
+        made = [at for at, change in enumerate(self.changes) if before is not None and change.after is before]
+        if made and table == "changes" and before is not None and before[ID] is None:
+            self.changes[made[0]] = Change(table, None, after)  # it is not stored yet
+        else:
+            self.changes.append(Change(table, before, after))
         if table == "changes":
             self.entries = [entry for entry in self.entries if entry is not before]
             if after is not None:
@@ -127,12 +120,22 @@ class Rows:
     def is_proved(self, row: Row) -> bool:
         """Whether a block's row is what the last entry about it says."""
         entry = self.last.get(row[1])
-        return entry is not None and _of_block(entry, row) == entry[CHECKSUM] and ids.index_of(row[2]) == row[1]
+        return entry is not None and _is_sealed_by(_of_block(entry, row), entry) and ids.index_of(row[2]) == row[1]
+
+    def is_whole(self, row: Row) -> bool:
+        """Whether nothing of the text of an open block is missing in the log; that of another is in its row."""
+        if row[STATE_AT] != "open":
+            return True
+        pieces = self.entries_of(row[1], TEXT_APPENDED)
+        if not all(self.is_sealed(piece) for piece in pieces):
+            return False
+        ends = accumulate((len(piece[TEXT]) for piece in pieces), initial=0)
+        return all(piece[OFFSET] == end for piece, end in zip(pieces, ends, strict=False))
 
     def is_run_proved(self, row: Row) -> bool:
         """The same, of a run's."""
         entry = self.last_of_run.get(row[1])
-        return entry is not None and _of_run(entry, row) == entry[CHECKSUM]
+        return entry is not None and _is_sealed_by(_of_run(entry, row), entry)
 
     def is_sealed(self, entry: Row) -> bool:
         """Whether an entry's checksum is that of itself and of what is stored."""
@@ -141,22 +144,34 @@ class Rows:
             return bool(checked(checksums.of_text, sequence, index, offset, text) == checksum)
         if type in (RUN_STARTED, RUN_ENDED):
             run = self.runs.get(text)
-            return run is not None and index is None and checksum in (_of_run(entry, run), _of_start(entry, run))
+            return run is not None and index is None and _is_sealed_by(_of_run(entry, run), entry)
         row = self.blocks.get(index)
         if type not in _OF_BLOCKS or row is None or offset is not None or text is not None:
             return False
-        return bool(_of_block(entry, row) == checksum)
+        return _is_sealed_by(_of_block(entry, row), entry)
+
+    def is_left(self, entry: Row) -> bool:
+        """Whether an entry is one that retention has left, about a block or a run that it removed."""
+        about = entry[TEXT] if entry[INDEX] is None else entry[INDEX]
+        there = about in self.runs if entry[INDEX] is None else about >= self.first_index
+        return not there and checked(checksums.of_left, entry[SEQUENCE], entry[TYPE], about) == entry[CHECKSUM]
 
     def fits(self, entry: Row) -> bool:
         """Whether an entry may have been written with what is stored: it is sealed, or a later one has replaced it."""
-        if self.is_sealed(entry):
-            return True
-        sequence, type, index, offset, text, _ = entry[:6]
-        row, last = self.blocks.get(index), self.last.get(index)
-        if type not in _OF_BLOCKS or row is None or last is None or offset is not None or text is not None:
+        return self.is_sealed(entry) or self.is_left(entry) or self._is_replaced(entry)
+
+    def _is_replaced(self, entry: Row) -> bool:
+        """Whether a later entry says that it has replaced this one."""
+        sequence, type, index, offset, text, checksum = entry[:6]
+        if type not in (*_OF_BLOCKS, RUN_STARTED) or offset is not None or (text is None) == (index is None):
             return False
-        at = row[SEQUENCE_AT]
-        return bool(last[SEQUENCE] > sequence and (sequence == at if type == BLOCK_ADDED else sequence > at))
+        row = self.blocks.get(index) if text is None else self.runs.get(text)
+        added = None if row is None else row[SEQUENCE_AT if text is None else RUN_SEQUENCE_AT]
+        if added is None or (sequence != added if type in (BLOCK_ADDED, RUN_STARTED) else sequence <= added):
+            return False
+        if type not in _REPLACING and checksums.halves(checksum)[1]:
+            return False
+        return (_about(entry), checksums.of_replaced(sequence, checksum)) in self._replaced
 
     def restore(self) -> None:
         """Puts back what one turned bit explains, rows first, until nothing more is found."""
@@ -172,7 +187,7 @@ class Rows:
         ):
             for row in [row for row in rows.values() if not is_proved(row)]:
                 free = partial(_is_free, rows, row)
-                again = self._with_its_text(row) if table == "blocks" else None
+                again = self._with_its_text(row) or self._without_lease(row) if table == "blocks" else None
                 again = again or restored(row, columns, lambda tried: free(tried) and is_proved(tried))  # noqa: B023
                 if again is not None:
                     self.put(table, row, again)
@@ -186,6 +201,11 @@ class Rows:
             return None
         tried = (*row[:TEXT_AT], "".join(pieces), *row[TEXT_AT + 1 :])
         return tried if self.is_proved(tried) else None
+
+    def _without_lease(self, row: Row) -> Row | None:
+        """The row of a finished block without a lease, if that is proved."""
+        tried = (*row[:_LEASE_AT], None, *row[_LEASE_AT + 1 :])
+        return tried if row[STATE_AT] != "open" and self.is_proved(tried) else None
 
     def _restore_entries(self) -> bool:
         suspects = self.suspects()
@@ -205,6 +225,36 @@ class Rows:
                 self._index()
         return False
 
+    def chain(self) -> list[Row]:
+        """Has each entry that replaces another say what that is; those that were put right for it.
+
+        Where it says something else, the entry that was replaced is tried with one bit turned.
+        """
+        right = []
+        for entries in self._by_subject().values():
+            for place in range(1, len(entries)):
+                before, entry = entries[place - 1], entries[place]
+                own, said = checksums.halves(entry[CHECKSUM])
+                if checksums.of_replaced(before[SEQUENCE], before[CHECKSUM]) == said:
+                    continue
+                fits = partial(_is_replaced, said)
+                again = restored(before, (CHECKSUM,), fits)
+                old, new = (before, again) if again is not None else (entry, _replacing(own, before, entry))
+                entries[place - 1 if again is not None else place] = new
+                self.put("changes", old, new)
+                right.append(new)
+        return right
+
+    def _by_subject(self) -> dict[Any, list[Row]]:
+        """The entries about each block and each run that is there, in order."""
+        found: dict[Any, list[Row]] = {}
+        for entry in self.entries:
+            about = ("block", entry[INDEX]) if entry[INDEX] is not None else ("run", entry[TEXT])
+            there = about[1] in (self.runs if entry[INDEX] is None else self.blocks)
+            if there and entry[TYPE] != TEXT_APPENDED:
+                found.setdefault(about, []).append(entry)
+        return found
+
     def suspects(self) -> list[Row]:
         """Entries that do not fit, and those that a row does not fit."""
         unproved = [self.last.get(row[1]) for row in self.blocks.values() if not self.is_proved(row)]
@@ -215,6 +265,8 @@ class Rows:
     def is_far(self, entry: Row) -> bool:
         """Whether an entry's number is before the start, or behind the end and not next to any other."""
         number = entry[SEQUENCE]
+        if entry[TYPE] == RUN_STARTED and entry[TEXT] in self.runs:
+            return bool(number != self.runs[entry[TEXT]][RUN_SEQUENCE_AT])
         if number <= self._head or self.is_sealed(entry):
             return bool(number <= self.first)
         return number - 1 not in {other[SEQUENCE] for other in self.entries} | {self.first}
@@ -224,7 +276,8 @@ class Rows:
         log = LogReader(self.history_id, lambda *_: None)
         log.position = self.first
         for entry in self.entries:
-            log.take(entry[:6])
+            if entry[SEQUENCE] > self.first:  # before it are the starts of runs that are still there
+                log.take(entry[:6])
         if (lost := sum(last + 1 - first for first, last in log.gaps)) > MOST_LOST:
             raise StorageError(f"{lost:,} entries of its log are lost, too many to stand for; restore a backup")
         return [number for first, last in log.gaps for number in range(first, last + 1)]
@@ -250,9 +303,19 @@ def _of_run(entry: Row, row: Row) -> int | None:
     return checked(checksums.of_run, entry[SEQUENCE], entry[TYPE], row)
 
 
-def _of_start(entry: Row, row: Row) -> int | None:
-    """The checksum of a run's start, of which the row has been replaced by that of its end."""
-    if entry[TYPE] != RUN_STARTED:
-        return None
-    started = (*row[:_STATE_AT], "running", None, None, None, row[7], None, *row[9:])
-    return _of_run(entry, started)
+def _replacing(own: int, before: Row, entry: Row) -> Row:
+    checksum = checksums.replacing(own, before[SEQUENCE], before[CHECKSUM])
+    return (*entry[:CHECKSUM], checksum, *entry[CHECKSUM + 1 :])
+
+
+def _is_replaced(said: int, tried: Row) -> bool:
+    return checksums.of_replaced(tried[SEQUENCE], tried[CHECKSUM]) == said
+
+
+def _is_sealed_by(own: int | None, entry: Row) -> bool:
+    whole = entry[CHECKSUM]
+    return bool(own == (checksums.halves(whole)[0] if entry[TYPE] in _REPLACING else whole))
+
+
+def _about(entry: Row) -> Any:
+    return entry[INDEX] if entry[INDEX] is not None else entry[TEXT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,12 @@ from chatstore import (
     AsyncHistory,
     BlobNotFound,
     BlockDraft,
+    BlocksRemoved,
     ContextErased,
     CursorExpired,
     HistoryErased,
     InvalidInput,
+    KeyConflict,
     Retain,
     RunNotFound,
     Tag,
@@ -174,7 +177,60 @@ class Retaining(Part):
         await history.append_user_message("stays")
         assert await store.prune() == 0
 
-    @pytest.mark.parametrize("wrong", [{"blocks": -1}, {"days": -1}, {"days": float("nan")}, {"hours": 1}])
-    async def test_a_policy_that_is_none_is_refused(self, wrong: dict[str, float]) -> None:
-        with pytest.raises((InvalidInput, ValueError)):
-            Retain(**wrong)  # type: ignore[arg-type]
+    async def test_a_retry_of_what_was_removed_is_told_so_and_stores_nothing(self, another: Open) -> None:
+        store = await another(retain=Retain(blocks=5))
+        history = store.history("a")
+        drafts = [BlockDraft(text=str(number)) for number in range(8)]
+        await history.append(drafts, key="k")
+        for kept in (5, 0):  # some of them are there, then none
+            await store.prune()
+            for _ in range(2):
+                with pytest.raises(BlocksRemoved, match="blocks 0 to 7") as removed:
+                    await history.append(drafts, key="k")
+                assert (removed.value.first_index, removed.value.count) == (0, 8)
+                with pytest.raises(KeyConflict):
+                    await history.append([BlockDraft(text="other")], key="k")
+            texts = [block.text for block in await history.get_messages()]
+            assert texts == ([str(number) for number in range(3, 8)] if kept else ["new"] * 5)
+            if kept:
+                later = await history.append([BlockDraft(text="new")] * 5, key="later")
+        assert await history.append([BlockDraft(text="new")] * 5, key="later") == later
+
+    async def test_a_context_counts_the_blocks_that_are_there(self, another: Open) -> None:
+        store = await another(retain=Retain(blocks=3))
+        history = store.history("a")
+        await history.append([BlockDraft()] * 8)
+        await store.prune()
+        assert [context.count for context in await store.contexts()] == [await history.count()] == [3]
+
+    async def test_of_blocks_and_days_the_stricter_wins(self, another: Open) -> None:
+        store = await another(retain=Retain(blocks=3, days=1))
+        await store.history("a").append([BlockDraft()] * 5)
+        assert await store.prune() == 2
+        await store.close()
+        store = await another(retain=Retain(blocks=3, days=0))
+        assert await store.prune() == 3
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"blocks": -1},
+            {"blocks": True},
+            {"blocks": 1.5},
+            {"blocks": "3"},
+            {"days": -1},
+            {"days": float("nan")},
+            {"days": 1e300},
+            {"days": True},
+            {"days": "3"},
+        ],
+        ids=repr,
+    )
+    async def test_a_policy_that_is_none_is_refused(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(InvalidInput, match=r"Retain\((blocks|days)=…\) takes"):
+            Retain(**wrong)
+
+    @pytest.mark.parametrize("wrong", [{"blocks": 3}, 5, "x"], ids=repr)
+    async def test_a_store_takes_no_other_policy(self, another: Open, wrong: Any) -> None:
+        with pytest.raises(InvalidInput, match="retain= takes Retain"):
+            await another(retain=wrong)

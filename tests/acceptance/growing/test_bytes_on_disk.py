@@ -97,7 +97,7 @@ TOO_MUCH = "with tokens of 4 bytes 10.8 bytes for each of text, and 1.6 once com
         pytest.param(
             SLOWLY,
             10.0,
-            marks=[pytest.mark.slow, pytest.mark.xfail(reason=TOO_MUCH, raises=OverBound)],
+            marks=[pytest.mark.slow, pytest.mark.timed, pytest.mark.xfail(reason=TOO_MUCH, raises=OverBound)],
             id="its_own_piece",
         ),
         (0.0, 3.0),

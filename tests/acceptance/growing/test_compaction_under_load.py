@@ -141,7 +141,7 @@ def test_one_step_removes_no_more_pieces_than_it_promises(store: ChatStore) -> N
     counts: list[int] = []
     more = True
     while more:
-        count, more = store._write(lambda transaction: step(transaction, transaction.now))
+        count, more = store._write(lambda transaction: step(transaction, transaction.now), None)
         counts.append(count)
     report(f"steps of {', '.join(map(str, counts))} pieces")
     assert max(counts) <= STEP

@@ -31,7 +31,11 @@ def grow(store: ChatStore, blocks: int, rounds: int) -> ExitStack:
 
 @pytest.mark.parametrize(
     ("blocks", "rounds"),
-    [(50, 1_000), (2, 800), pytest.param(2, 25_000, marks=[pytest.mark.slow, pytest.mark.timeout(400)])],
+    [
+        (50, 1_000),
+        (2, 800),
+        pytest.param(2, 25_000, marks=[pytest.mark.slow, pytest.mark.timed, pytest.mark.timeout(400)]),
+    ],
 )
 def test_a_subscriber_that_sleeps_through_thousands_of_pieces_costs_little_and_gets_them_joined(
     path: Path, blocks: int, rounds: int

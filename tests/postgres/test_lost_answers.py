@@ -1,0 +1,144 @@
+"""A connection that is cut at a COMMIT, or goes silent: the append is stored exactly once, and everything recovers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import postgres_server
+import pytest
+from postgres_server import beside
+from proxy import Proxy, proxied
+from watching import Watcher
+
+from chatstore import AsyncChatStore, BlockClosed, ChatStore, TextAppended
+from chatstore.errors import StorageError, StoreUnavailable
+
+RECOVERED = 20
+"""Seconds after which a connection that has gone silent was given up: see `connecting.SETTINGS`."""
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[Proxy]:
+    with proxied(url) as made:
+        yield made
+
+
+@pytest.mark.parametrize("key", [None, "the key"])
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_an_append_whose_answer_is_lost_is_stored_once_and_returns_its_block(
+    url: str, proxy: Proxy, cut: str, key: str | None
+) -> None:
+    with ChatStore(proxy.url) as store:
+        history = store.history("cut")
+        history.append_user_message("first")
+        proxy.at_commit = cut
+        block = history.append_user_message("second", key=key)
+        assert proxy.lost.is_set()
+        assert history.append_user_message("third").index == 2
+    assert_stored(url, ["first", "second", "third"], second=block.id)
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+async def test_so_is_one_that_was_awaited(url: str, proxy: Proxy, cut: str) -> None:
+    async with AsyncChatStore(proxy.url) as store:
+        history = store.history("cut")
+        await history.append_user_message("first")
+        async with history.subscribe(after="now") as subscription:
+            proxy.at_commit = cut
+            block = await history.append_user_message("second")
+            assert proxy.lost.is_set()
+            change = await anext(subscription)
+            assert change.block_id == block.id  # type: ignore[union-attr]
+    assert_stored(url, ["first", "second"], second=block.id)
+
+
+def assert_stored(url: str, texts: list[str], *, second: str) -> None:
+    with ChatStore(url) as store:
+        blocks = store.history("cut").get_messages()
+    assert [block.text for block in blocks] == texts
+    assert blocks[1].id == second
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_an_append_of_which_nobody_can_say_whether_it_is_stored_says_so(url: str, proxy: Proxy, cut: str) -> None:
+    with ChatStore(proxy.url, busy_timeout=1) as store:
+        history = store.history("cut")
+        history.append_user_message("first")
+        proxy.at_commit, proxy.alone = cut, True
+        with pytest.raises(StorageError, match="may be stored") as caught:
+            history.append_user_message("second", key="the key")
+        assert not caught.value.retryable
+        with pytest.raises(StoreUnavailable):  # of which it is known that it is not
+            history.append_user_message("never")
+        proxy.alone = False
+        block = history.append_user_message("second", key="the key")
+    assert_stored(url, ["first", "second"], second=block.id)
+
+
+@pytest.mark.slow
+def test_an_append_whose_answer_never_comes_is_stored_once(url: str, proxy: Proxy) -> None:
+    with ChatStore(proxy.url) as store:
+        history = store.history("cut")
+        history.append_user_message("first")
+        proxy.at_commit = "silence"
+        begun = time.monotonic()
+        block = history.append_user_message("second")
+        assert time.monotonic() - begun < RECOVERED
+    assert_stored(url, ["first", "second"], second=block.id)
+
+
+@pytest.mark.slow
+def test_readers_and_subscribers_recover_from_a_network_that_says_nothing(url: str, proxy: Proxy) -> None:
+    with ChatStore(proxy.url) as store, ChatStore(url) as other:
+        history, written = store.history("c"), other.history("c")
+        written.append_user_message("first")
+        seen: list[str] = []
+        come = threading.Event()
+
+        def follow() -> None:
+            for change in history.subscribe(timeout=60):
+                seen.append(change.block.text)  # type: ignore[union-attr]
+                come.set()
+                if len(seen) == 3:
+                    break
+
+        follower = threading.Thread(target=follow)
+        follower.start()
+        assert come.wait(10)
+        written.append_user_message("second")
+        while len(seen) < 2:
+            come.clear()
+            assert come.wait(10)
+        assert proxy.swallow() >= 2
+        begun = time.monotonic()
+        written.append_user_message("third")
+        assert [block.text for block in history.get_messages()] == ["first", "second", "third"]
+        assert time.monotonic() - begun < RECOVERED
+        follower.join(RECOVERED)
+        assert seen == ["first", "second", "third"]
+        assert time.monotonic() - begun < RECOVERED
+
+
+@pytest.mark.slow
+def test_a_server_that_crashes_takes_nothing_from_the_middle_of_a_text_that_grows(url: str) -> None:
+    pieces = [f"token {number} " for number in range(300)]
+    with ChatStore(url) as store, ChatStore(beside(url)) as other:
+        writer = store.history("c").open_block("message", role="assistant")
+        with Watcher(other.history("c")) as watcher:
+            crashing = threading.Timer(0.5, postgres_server.restart, ["immediate"])
+            crashing.start()
+            for piece in pieces:
+                writer.write(piece)
+                time.sleep(0.005)  # at the pace of a model
+            crashing.join()
+            assert writer.close().text == "".join(pieces)
+            text, change = "", None
+            while not isinstance(change, BlockClosed):
+                change, _ = watcher.next(RECOVERED)
+                if isinstance(change, TextAppended):
+                    assert change.offset == len(text)
+                    text += change.text
+        assert change.block.text == "".join(pieces)
+        assert change.block.text.startswith(text)
