@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from checker import check_history, read_all
 from children import Child, running
-from faults import Killer, set_up
 from figures import report
+from server_faults import Killer, set_up
 
 from chatstore import BlockDraft, ChatStore
 
