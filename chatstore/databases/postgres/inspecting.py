@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from chatstore.databases.postgres import text
+from chatstore.databases.postgres.connecting import adapt
 from chatstore.databases.postgres.errors import DRIVER_ERRORS, translate, translate_opening
 from chatstore.databases.postgres.statements import PostgresStyle
 from chatstore.databases.postgres.url import PostgresUrl
@@ -28,7 +28,7 @@ class ServerInspector:
             connect_args={"connect_timeout": 10, "application_name": "chatstore", "prepare_threshold": None},
             execution_options={STYLE: PostgresStyle(url.schema)},
         )
-        event.listen(engine, "connect", lambda connection, _record: text.register(connection))
+        event.listen(engine, "connect", lambda connection, _record: adapt(connection))
         try:
             self.conn = engine.connect()
         except DRIVER_ERRORS as error:
