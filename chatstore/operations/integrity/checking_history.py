@@ -60,6 +60,9 @@ _RUNS = Prepared(
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
+_RUN = Prepared(
+    select(*RUN_COLUMNS).where(runs.c.history_id == bindparam("history_id"), runs.c.id == bindparam("run_id"))
+)
 _ENTRY = Prepared(
     select(changes.c.type, changes.c.block_index, changes.c.text, changes.c.checksum).where(
         changes.c.history_id == bindparam("history_id"), changes.c.sequence == bindparam("sequence")
@@ -270,6 +273,9 @@ class HistoryCheck:
         for run_id, entry in self.log.runs.items():
             if run_id in seen or entry.sequence <= history.first:
                 continue
+            if (row := _RUN.first(conn, history_id=self._id, run_id=run_id)) is not None:  # it began meanwhile
+                self._check_run(conn, history, row)
+                continue
             stored = _ENTRY.first(conn, history_id=self._id, sequence=entry.sequence)
             left = checked(checksums.of_left, entry.sequence, entry.type, run_id)
             if entry.type != RUN_ENDED or stored is None or stored[3] != left:
@@ -279,9 +285,12 @@ class HistoryCheck:
         rows = _RUNS.all(conn, history_id=self._id, limit=PAGE, offset=offset)
         for row in rows:
             seen.add(row[1])
-            if (problem := self._problem_of_run(conn, history, row)) is not None:
-                self._tell(None, "runs", f"run {row[1]!a} {problem}")
+            self._check_run(conn, history, row)
         return len(rows)
+
+    def _check_run(self, conn: Connection, history: History, row: Row) -> None:
+        if (problem := self._problem_of_run(conn, history, row)) is not None:
+            self._tell(None, "runs", f"run {row[1]!a} {problem}")
 
     def _problem_of_run(self, conn: Connection, history: History, row: Row) -> str | None:
         sequence = row[_RUN_SEQUENCE_AT]
