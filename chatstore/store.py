@@ -220,13 +220,17 @@ class ChatStore:
         """Ends the store's subscriptions and closes it. Idempotent."""
         for unfinished in self._unfinished():
             unfinished.interrupt()
+        self._stop_subscriptions()  # before they can find the store closed
         opened, self._core = self._core, None
+        self._stop_subscriptions()
+        if opened is not None:
+            core.release(opened)
+
+    def _stop_subscriptions(self) -> None:
         with self._following_lock:
             subscriptions = list(self._subscriptions)
         for subscription in subscriptions:
             subscription.stop()
-        if opened is not None:
-            core.release(opened)
 
     def __enter__(self) -> Self:
         return self
