@@ -18,7 +18,7 @@ from chatstore.async_history import AsyncHistory
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
-from chatstore.databases import Location, backup, files, inspecting, locate, locate_file
+from chatstore.databases import Location, backup, files, inspectors, locate, locate_file
 from chatstore.databases.backup import BackupReport, Progress
 from chatstore.databases.base import Patience
 from chatstore.errors import ChatStoreError, StoreClosed, WrongEventLoop
@@ -186,8 +186,8 @@ class AsyncChatStore:
 
     async def check(self, *, progress: Progress | None = None) -> CheckReport:
         """As `ChatStore.check`; it works on a thread, and calls `progress` there."""
-        database, told = files((await self._open()).database, "check"), checks.progress(progress)
-        return await self._settle(asyncio.to_thread(inspecting.check, database, told))
+        database, told = (await self._open()).database, checks.progress(progress)
+        return await self._settle(asyncio.to_thread(inspectors.check, database, self._place, told))
 
     async def close(self) -> None:
         """As `ChatStore.close`."""
@@ -305,7 +305,7 @@ class _Feed:
 
     async def open(self) -> Opened:
         core = await self._store._open()
-        return Opened(core.hub, StoreCursors(core.database.identity), await self._store._read(log.newest))
+        return Opened(core.hub, StoreCursors(core.database.identity, core.before), await self._store._read(log.newest))
 
     async def page(self, wanted: Wanted, after: int, limit: int) -> FeedPage:
         cursors = (await self._store._open()).cursors

@@ -30,6 +30,7 @@ from chatstore.live.hub import Hub
 from chatstore.live.watch import Watch
 from chatstore.model import Retain
 from chatstore.operations import compacting, erasing, leases, retaining
+from chatstore.operations.copying.origins import Origins
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.redaction import Redact
 from chatstore.writing.committer import DURABILITIES, Committer
@@ -84,7 +85,7 @@ class Core:
             wake=options.wake,
             listen_url=options.listen_url,
         )
-        self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity))
+        self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity, before=self.before))
         waker = partial(self.database.waker, options.wake)
         self.hub = Hub(self.database, self.cursors, waker, self._end_the_dead)
         self.committer = Committer(self.database, self.cursors, self.hub.announce, options.durability)
@@ -196,6 +197,11 @@ class Core:
                 if (pause := patience.pause(error)) is None:
                     raise self.database.translate(error) from error
                 time.sleep(pause)
+
+    @property
+    def before(self) -> Origins:
+        """The stores that this one was copied from."""
+        return Origins(self.read)
 
     @property
     def forked(self) -> bool:

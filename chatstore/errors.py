@@ -7,7 +7,7 @@
     │   ├── LimitExceeded         longer or more than a documented limit
     │   ├── UnknownKind           a kind of read other than transcript, prompt, trace
     │   ├── InvalidCursor         malformed, of another store or context, or beyond the head
-    │   └── CursorExpired         what lay behind the cursor was removed by retention
+    │   └── CursorExpired         what lay behind it was removed by retention, or is in a copy now
     ├── Conflict                  `expect=`: something was written after that cursor
     ├── KeyConflict               `key=`: used before, with other content
     ├── BlocksRemoved             `key=`: stored before, and removed by retention since
@@ -101,7 +101,8 @@ class InvalidCursor(InvalidInput):
 
 
 class CursorExpired(InvalidInput):
-    """What follows the cursor was removed, as the store was told to retain no more; go on from `start`."""
+    """What follows the cursor was removed, as the store was told to retain no more; or it is a cursor of the store that
+    this one was copied from. Go on from `start`."""
 
     code = "cursor_expired"
 

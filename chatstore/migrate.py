@@ -6,6 +6,7 @@ nowhere else: the revisions and their operations are Alembic's, its version tabl
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from alembic.operations import Operations
@@ -13,29 +14,40 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
-from chatstore.databases import Location, locate
+from chatstore.databases import Location, driver_needed, locate
 from chatstore.databases.upgrade import upgrade
-from chatstore.errors import OpenError
+from chatstore.errors import InvalidInput, OpenError
+
+MOST_PARTITIONS = 1_024
 
 
-def migrate(location: Location) -> tuple[int, int]:
+def migrate(location: Location, *, partitions: int = 0) -> tuple[int, int]:
     """Brings a store to the newest format; the format it had and the one it has now, equal if nothing was to do.
 
     It happens in one transaction: a process that is killed leaves the store as it was or wholly migrated. The store
     must not be open anywhere else: raises StoreBusy. Raises an OpenError, and leaves the file as it was, when it is
     no store or one of a newer format.
+
+    At a `postgresql://` URL a store is made where there is none. With `partitions`, the tables of that which grows with
+    histories are made of so many parts, by a hash of the history. That is for new stores: raises InvalidInput
+    for others, and for files.
     """
     place = locate(location)
+    if not 0 <= partitions <= MOST_PARTITIONS:
+        raise InvalidInput(f"partitions is a number from 0 (none) to {MOST_PARTITIONS:,}")
     if isinstance(place, Path):
+        if partitions:
+            raise InvalidInput("partitions are for stores on a server; a file has none")
         return upgrade(place, run_revisions)
-    from chatstore.databases.postgres.migrating import upgrade_server
+    with driver_needed():
+        from chatstore.databases.postgres.migrating import upgrade_server
 
-    return upgrade_server(place, run_revisions)
+    return upgrade_server(place, partial(run_revisions, partitions=partitions), new=partitions > 0)
 
 
-def run_revisions(conn: Connection, behind: int) -> None:
+def run_revisions(conn: Connection, behind: int, *, partitions: int = 0) -> None:
     """Runs every revision after this format, in order, in the connection's transaction."""
-    with Operations.context(MigrationContext.configure(conn)):
+    with Operations.context(MigrationContext.configure(conn, opts={"partitions": partitions})):
         for script in _revisions():
             if int(script.revision) > behind:
                 script.module.upgrade()

@@ -17,7 +17,7 @@ from chatstore import checks, core, growing_requests, requests
 from chatstore.block_writer import BlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
-from chatstore.databases import Location, backup, files, inspecting, locate, locate_file
+from chatstore.databases import Location, backup, files, inspectors, locate, locate_file
 from chatstore.databases.backup import BackupReport, Progress
 from chatstore.errors import InvalidInput, StoreClosed
 from chatstore.history import History
@@ -214,7 +214,7 @@ class ChatStore:
         Others may go on writing: it reads in short pages. `progress(done, total)` is told blocks. Every problem found
         is in the report, and nothing is changed; `chatstore check --repair` changes it.
         """
-        return inspecting.check(files(self._open().database, "check"), checks.progress(progress))
+        return inspectors.check(self._open().database, self._place, checks.progress(progress))
 
     def close(self) -> None:
         """Ends the store's subscriptions and closes it. Idempotent."""
@@ -275,7 +275,7 @@ class _Feed:
 
     def open(self) -> Opened:
         core = self._store._open()
-        return Opened(core.hub, StoreCursors(core.database.identity), self._store._read(log.newest))
+        return Opened(core.hub, StoreCursors(core.database.identity, core.before), self._store._read(log.newest))
 
     def page(self, wanted: Wanted, after: int, limit: int) -> FeedPage:
         cursors = self._store._open().cursors

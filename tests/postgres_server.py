@@ -77,17 +77,18 @@ def url_of(database: str) -> str:
 
 
 @cache
-def _template() -> str:
-    _run(f"CREATE DATABASE {TEMPLATE}")
-    atexit.register(drop, url_of(TEMPLATE))
-    migrate(url_of(TEMPLATE))
-    return TEMPLATE
+def _template(partitions: int) -> str:
+    name = f"{TEMPLATE}_{partitions}"
+    _run(f"CREATE DATABASE {name}")
+    atexit.register(drop, url_of(name))
+    migrate(url_of(name), partitions=partitions)
+    return name
 
 
-def new_store() -> str:
+def new_store(*, partitions: int = 0) -> str:
     """The URL of a database with a store in it that nobody has written to."""
     name = f"chatstore_{uuid4().hex}"
-    _run(f"CREATE DATABASE {name} TEMPLATE {_template()}")
+    _run(f"CREATE DATABASE {name} TEMPLATE {_template(partitions)}")
     with psycopg.connect(url_of(name)) as conn:  # a copy is another store
         identity = secrets.token_hex(IDENTITY_BYTES)
         changed = "UPDATE chatstore.store_info SET value = %s, checksum = %s WHERE name = 'identity'"

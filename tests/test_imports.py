@@ -26,7 +26,7 @@ LAYERS = (
     ("history", "async_history"),
     ("store", "async_store"),
     ("formats",),
-    ("migrate", "chatstore"),
+    ("migrate", "copying", "chatstore"),
     ("demo", "testing"),
     ("cli",),
     ("__main__",),
@@ -41,23 +41,29 @@ PUBLIC_MODULES = {
     *("errors", "model", "changes", "kinds", "cursor"),
     *("history", "async_history", "store", "async_store", "live.subscription", "live.store_subscription"),
     *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction", "known_secrets"),
-    "migrate",
+    *("migrate", "copying"),
 }
-"""They define what the public package gives; `migrate` is public by itself, as the package does not load Alembic."""
+"""They define what the public package gives; `migrate` and `copying` are public by themselves: the package does not
+load Alembic, nor what only a copy needs."""
 
 BENEATH_THE_FACES = {
     ("cli.append", "writing.drafts"): "makes the draft of a type and role given as words",
     ("cli.check", "databases.repairing"): "changes rows below the store",
     ("cli.check", "operations.integrity.checking"): "prints what was found",
     ("cli.doctor", "databases"): "finds the file that a URL means",
-    ("cli.doctor", "databases.diagnosis"): "prints what was found",
+    ("cli.doctor", "databases.diagnoses"): "prints what was found",
+    ("cli.doctor", "databases.diagnosis"): "adds to it what it measures",
     ("cli.doctor", "wakers.measuring"): "measures the wake-ups",
     ("cli.erase", "databases.repairing"): "names what repairs left beside the store",
-    ("cli.info", "databases.sqlite_file"): "prints the format of the file",
+    ("cli.info", "databases"): "finds the place that a URL means",
+    ("cli.info", "databases.facts"): "prints what the database says of itself",
+    ("cli.options", "databases"): "leaves the password of a URL out",
     ("cli.sink", "databases.placing"): "puts a file where none is lost to it",
     ("cli.show", "requests"): "the type of the filters",
     ("cli.tail", "databases"): "finds the file that a URL means",
     ("cli.tail", "wakers.files"): "waits for a file that is not there yet",
+    ("cli.transfer", "databases"): "finds the place that a URL means",
+    ("cli.transfer", "databases.facts"): "says how much an import has taken on the disk",
     ("cli.transfer", "checks"): "fills batches to their limit",
     ("cli.vacuum", "databases.vacuuming"): "changes the file below the store",
     ("formats.exchanges", "checks"): "parses arguments as an append does",
@@ -76,7 +82,6 @@ KNOW_DIALECTS = {
     "databases": "what they are for",
     "schema": "options of a table or index carry the dialect's name",
     "migrate": "brings either kind up to date",
-    "cli.info": "prints the version of SQLite",
 }
 
 

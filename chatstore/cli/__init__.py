@@ -11,6 +11,7 @@ from chatstore.cli import (
     append,
     backup,
     check,
+    copy,
     demo,
     doctor,
     erase,
@@ -54,13 +55,13 @@ def _options(
     ctx: typer.Context,
     store: Annotated[
         str,
-        typer.Option("--store", metavar="PATH", envvar=STORE_VARIABLE, help="The store; each command takes it, too."),
+        typer.Option("--store", metavar="STORE", envvar=STORE_VARIABLE, help="The store; each command takes it, too."),
     ] = DEFAULT_STORE,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Chat histories in one file: append, read back by purpose, follow live."""
+    """Chat histories in one file or on PostgreSQL: append, read back by purpose, follow live."""
     assert isinstance(ctx.command, Commands)
     source = ctx.get_parameter_source("store")
     ctx.default_map = {
@@ -82,6 +83,7 @@ app.command("import")(transfer.import_command)
 app.command("export")(transfer.export_command)
 app.command("migrate")(migrate.migrate_command)
 app.command("backup")(backup.backup_command)
+app.command("copy")(copy.copy_command)
 app.command("check")(check.check_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("erase")(erase.erase_command)

@@ -85,13 +85,13 @@ def demo_command(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Keep the conversation, in this store.", show_default=False),
+        typer.Option(metavar="STORE", help="Keep the conversation, in this store.", show_default=False),
     ] = None,
 ) -> None:
     """Shows two processes at work: an agent writes, this one follows it live."""
     sources = _sources(directory)
     with StopSignals() as stop, _opened(store) as opened:
-        _show(Output(), stop, opened, sources, kept=store is not None)
+        _show(Output(), stop, opened, sources, kept=store)
 
 
 @contextmanager
@@ -111,11 +111,12 @@ def _sources(directory: Path | None) -> str:
     return str(chosen.resolve())
 
 
-def _show(output: Output, stop: StopSignals, store: ChatStore, directory: str, *, kept: bool) -> None:
+def _show(output: Output, stop: StopSignals, store: ChatStore, directory: str, *, kept: str | None) -> None:
+    location = store.location if kept is None else kept  # with its password, if it has one
     history = store.history(f"demo-{token_hex(3)}")
-    with AgentProcess(agent_command(str(store.path), history.context_id, directory)) as agent:
+    with AgentProcess(agent_command(location, history.context_id, directory)) as agent:
         stop.then(agent.end)
-        _introduce(output, store.path, agent.id, directory)
+        _introduce(output, store, agent.id, directory)
         delays, changes = _follow(output, agent.changes(history))
         if stop.received is not None:
             note("stopped, and the agent's process with it")
@@ -126,13 +127,13 @@ def _show(output: Output, stop: StopSignals, store: ChatStore, directory: str, *
     _side_by_side(output, history)
     _heading(output, "\nThe same in Python")
     output.text(Syntax("", "python", theme="ansi_dark").highlight(PYTHON.rstrip()))
-    if kept:
-        _say(output, f"\nTo read it again: {_show_command(store.path, history)}")
+    if kept is not None:
+        _say(output, f"\nTo read it again: {_show_command(store, history)}")
 
 
-def _introduce(output: Output, path: Path, agent: int, directory: str) -> None:
-    _heading(output, "Two processes, one file")
-    _say(output, f"  the file       {path}")
+def _introduce(output: Output, store: ChatStore, agent: int, directory: str) -> None:
+    _heading(output, "Two processes, one store")
+    _say(output, f"  the store      {store.location}")
     _say(output, f"  process {agent:<6} writes: an agent reads the Python files below")
     _say(output, f"                 {directory}")
     _say(output, f"  process {os.getpid():<6} follows: this one, in history.subscribe()\n")
@@ -263,5 +264,5 @@ def _say(output: Output, words: str) -> None:
     output.text(Text(printable(words)))
 
 
-def _show_command(path: Path, history: History) -> str:
-    return f"chatstore show {history.context_id} --store {shell_word(str(path))}"
+def _show_command(store: ChatStore, history: History) -> str:
+    return f"chatstore show {history.context_id} --store {shell_word(store.location)}"

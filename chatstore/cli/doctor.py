@@ -13,7 +13,7 @@ from chatstore.cli.output import Output
 from chatstore.cli.reading import open_to_read
 from chatstore.cli.running import FAILED
 from chatstore.cli.safe import one_line
-from chatstore.databases import diagnosis, locate_file
+from chatstore.databases import diagnoses, diagnosis, locate
 from chatstore.databases.diagnosis import Finding
 from chatstore.errors import ChatStoreError
 from chatstore.wakers.measuring import measure
@@ -35,7 +35,7 @@ def doctor_command(
     location = store if path is None else path
     output = Output()
     problems = 0
-    for finding in _findings(location, locate_file(location, "doctor")):
+    for finding in _findings(location):
         problems += finding.status == "problem"
         if as_json:
             output.json(finding._asdict())
@@ -45,14 +45,15 @@ def doctor_command(
         raise typer.Exit(FAILED)
 
 
-def _findings(location: str, path: Path) -> Iterator[Finding]:
-    yield from diagnosis.place(path)
+def _findings(location: str) -> Iterator[Finding]:
+    place = locate(location)
     try:
+        yield from diagnoses.surroundings(place)
         with open_to_read(location) as opened:
-            yield Finding("store", "good", f"{opened.path}, identity {opened.identity}")
-            yield from diagnosis.file(opened.path)
-            yield diagnosis.durability(opened.path)
-            yield _waker(opened.path)
+            yield Finding("store", "good", f"{opened.location}, identity {opened.identity}")
+            yield from diagnoses.store(place)
+            if isinstance(place, Path):
+                yield _waker(place)
     except ChatStoreError as error:
         yield Finding("store", "problem", f"it cannot be opened: {error}", "see what it says")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, StoreOption, shown_location
 from chatstore.cli.output import Output
 from chatstore.cli.safe import one_line
 
@@ -15,17 +15,21 @@ from chatstore.cli.safe import one_line
 def migrate_command(
     path: Annotated[
         str | None,
-        typer.Argument(metavar="PATH", help="The store. [default: that of --store]", show_default=False),
+        typer.Argument(metavar="STORE", help="The store. [default: that of --store]", show_default=False),
     ] = None,
+    partitions: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Make the tables of a new store on a server in N parts each.")
+    ] = 0,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Brings a store that an older chatstore wrote to the newest format, wholly or not at all.
 
-    No process may have it open. There is no way back but a backup: make one first.
+    No process may have it open. There is no way back but a backup: make one first. Of a postgresql:// URL at which
+    there is no store, it makes one.
     """
     from chatstore.migrate import migrate  # loads Alembic, which no other command should wait for
 
     location = store if path is None else path
-    old, new = migrate(location)
+    old, new = migrate(location, partitions=partitions)
     done = f"has format {new}, the newest; nothing to do" if old == new else f"migrated from format {old} to {new}"
-    Output().text(Text(one_line(f"{location}: {done}")))
+    Output().text(Text(one_line(f"{shown_location(location)}: {done}")))

@@ -7,13 +7,16 @@ from typing import Annotated, Final
 
 import typer
 
+from chatstore.databases import locate
 from chatstore.errors import InvalidInput
 
 DEFAULT_STORE: Final = "chatstore.db"
 STORE_VARIABLE: Final = "CHATSTORE_STORE"
 
-StoreOption = Annotated[str, typer.Option("--store", metavar="PATH", help="The store: a path or an sqlite:/// URL.")]
-"""The store of a command. Its default comes from `chatstore --store PATH` or the environment, where they say one."""
+StoreOption = Annotated[
+    str, typer.Option("--store", metavar="STORE", help="The store: a path, or an sqlite:/// or postgresql:// URL.")
+]
+"""The store of a command. Its default comes from `chatstore --store STORE` or the environment, where they say one."""
 
 StoreArgument = Annotated[
     str | None,
@@ -75,6 +78,11 @@ def tag_names(given: Sequence[str]) -> list[tuple[str, str]]:
 def shown_context(context: str | Mapping[str, str]) -> str:
     """A context as messages name it."""
     return context if isinstance(context, str) else ", ".join(f"{name}={value}" for name, value in context.items())
+
+
+def shown_location(store: str) -> str:
+    """A store as messages name it: as it was given, but for a password."""
+    return str(locate(store)) if "://" in store else store
 
 
 def _pair(text: str, sign: str, what: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from chatstore import StoreSubscription, Subscription
-from chatstore.cli.options import DEFAULT_STORE
+from chatstore.cli.options import DEFAULT_STORE, shown_location
 from chatstore.cli.safe import shell_word
 from chatstore.errors import InvalidInput
 from chatstore.store import ChatStore
@@ -48,7 +48,7 @@ class Request:
         flags = {"--all": self.all, "-f": self.follow, "--json": self.json, "--full": self.full}
         options = [
             *_repeated("--key", (f"{name}={value}" for name, value in keys.items())),
-            *_repeated("--store", () if self.store == DEFAULT_STORE else (self.store,)),
+            *_repeated("--store", () if self.store == DEFAULT_STORE else (shown_location(self.store),)),
             *(flag for flag, given in flags.items() if given),
             *_repeated("--run", () if self.run is None else (self.run,)),
             *_repeated("--kind", () if self.kind == "trace" else (self.kind,)),

@@ -25,6 +25,8 @@ from chatstore.cli.options import DEFAULT_STORE, StoreOption
 from chatstore.cli.reading import all_contexts, existing_history, open_to_read
 from chatstore.cli.running import FAILED, note
 from chatstore.cli.safe import json_line, one_line
+from chatstore.databases import locate
+from chatstore.databases.facts import bytes_on_disk
 from chatstore.errors import BlocksRemoved, InvalidInput, KeyConflict
 from chatstore.formats import jsonl, openai_chat
 from chatstore.formats.jsonl import Conversation, Refused
@@ -74,7 +76,8 @@ def import_command(
             raise InvalidInput(f"{file} is no file; name one with JSON Lines, or - for standard input")
     started = time.monotonic()
     with ChatStore(store) as opened, _progress() as progress:
-        before = _size(opened.path)
+        place = locate(store)
+        before = bytes_on_disk(place)
         importing = _Import(opened, progress, prefix, context)
         try:
             for file in files:
@@ -82,7 +85,7 @@ def import_command(
         except KeyboardInterrupt:
             note("stopped; the same command goes on from here")
             raise
-    _summarise(importing.counts, time.monotonic() - started, _size(opened.path) - before)
+    _summarise(importing.counts, time.monotonic() - started, bytes_on_disk(place) - before)
     if importing.counts.refused:
         raise typer.Exit(FAILED)
 
@@ -273,12 +276,6 @@ def _summarise(counts: _Counts, seconds: float, growth: int) -> None:
     ):
         if count:
             typer.echo(f"{count:,} {what}")
-
-
-def _size(path: Path) -> int:
-    """Bytes of the store on disk; SQLite keeps new ones beside the file until it is closed."""
-    files = (path.with_name(f"{path.name}{suffix}") for suffix in ("", "-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _blocks(history: History) -> Iterator[Block]:

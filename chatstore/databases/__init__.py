@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -50,7 +51,19 @@ def locate_file(location: Location | Place, what: str) -> Path:
     place = locate(location)
     if isinstance(place, Path):
         return place
-    raise UsageError(f"{what} is for stores that are files, and {place} is on a server")
+    raise _for_files(what, str(place))
+
+
+_INSTEAD = {
+    "backup": "back the database up by pg_dump, or copy the store: chatstore copy",
+    "vacuum": "there autovacuum does it, or VACUUM by hand",
+    "repair": "restore a backup of the database, or export what is sound; `chatstore check` names what is not",
+}
+
+
+def _for_files(what: str, location: str) -> UsageError:
+    instead = f"; {_INSTEAD[what]}" if what in _INSTEAD else ""
+    return UsageError(f"{what} is for stores that are files, and {location} is on a server{instead}")
 
 
 def open_file(location: Location, what: str, *, busy_timeout: float) -> SqliteDatabase:
@@ -61,7 +74,7 @@ def open_file(location: Location, what: str, *, busy_timeout: float) -> SqliteDa
 def files(database: Database, what: str) -> SqliteDatabase:
     """A database that is a file. Raises UsageError for others, which `what` is not there for."""
     if not isinstance(database, SqliteDatabase):
-        raise UsageError(f"{what} is for stores that are files, and {database.location} is on a server")
+        raise _for_files(what, database.location)
     return database
 
 
@@ -74,12 +87,19 @@ def open_database(
         if listen_url is not None:
             raise InvalidInput("listen_url= is for stores on a server")
         return SqliteDatabase(place, create=create, busy_timeout=busy_timeout)
-    try:
+    with driver_needed():
         from chatstore.databases.postgres.database import PostgresDatabase
-    except ImportError as error:
-        raise MissingExtra("a postgresql:// store needs psycopg; run pip install 'chatstore[postgres]'") from error
     _check_waker(wake, PostgresDatabase.WAKERS)
     return PostgresDatabase(place, busy_timeout=busy_timeout, listen_url=listen_url)
+
+
+@contextmanager
+def driver_needed() -> Iterator[None]:
+    """For imports of what needs a server's driver. Raises MissingExtra where that is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtra("a postgresql:// store needs psycopg; run pip install 'chatstore[postgres]'") from error
 
 
 def _check_waker(wake: str, known: Iterable[str]) -> None:
@@ -91,7 +111,8 @@ def _path_of_url(text: str) -> str:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise InvalidInput(f"{text!r} is neither a path nor a URL like sqlite:///chat.db") from None
+        scheme = text.partition("://")[0]  # the rest may have a password in it
+        raise InvalidInput(f"{scheme}://… is neither a path nor a URL like sqlite:///chat.db") from None
     if url.get_backend_name() != "sqlite":
         known = "use a path, sqlite:///chat.db or postgresql://user@host/database"
         raise InvalidInput(f"{url.get_backend_name()!r} stores are not supported; {known}")

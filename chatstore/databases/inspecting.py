@@ -28,9 +28,9 @@ _MOST_TOLD = 100
 class Inspector:
     """A connection to a store's file. Text that is no UTF-8 comes with lone surrogates in it, and not as an error."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = 10.0) -> None:
         self._path = path
-        self._engine = _engine(path)
+        self._engine = _engine(path, patience)
         with self._translated():
             self.conn = self._engine.connect()
 
@@ -110,11 +110,11 @@ def own_findings(inspector: Inspector) -> list[str]:
         return [str(error)]
 
 
-def _engine(path: Path) -> Engine:
+def _engine(path: Path, patience: float) -> Engine:
     uri = f"{path.as_uri()}?mode=rw"
     engine = create_engine(
         "sqlite+pysqlite://",
-        creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10),
+        creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
     )

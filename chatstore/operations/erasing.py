@@ -59,6 +59,8 @@ _FORGET_KEYS = Prepared(delete(context_keys).where(context_keys.c.history_id == 
 _FORGET_RUNS = Prepared(delete(runs).where(runs.c.history_id == bindparam("history")))
 _FORGET_OPEN = Prepared(delete(blocks).where(blocks.c.history_id == bindparam("history"), is_open))
 _UNFINISHED = Prepared(select(histories.c.id).where(being_erased))
+# Two processes that remove the rows of one history do it in turn: each sees what the other has left.
+_TURN = Prepared(select(histories.c.id).where(histories.c.id == bindparam("history"), being_erased).with_for_update())
 _DONE = Prepared(update(histories).where(histories.c.id == bindparam("history")).values(erased=ERASED))
 _ITS_BLOBS = Prepared(
     select(block_blobs.c.digest, func.length(blobs.c.content))
@@ -150,6 +152,8 @@ def finish(conn: Connection, histories: list[int]) -> None:
 
 def _purge(conn: Connection, history: int) -> int:
     """Deletes some rows of a history; how many, or STEP where they were large."""
+    if _TURN.first(conn, history=history) is None:
+        return 0  # another process has finished it
     removed = sum(step.changed(conn, history=history) for step in _SMALL)
     held = sorted(_ITS_BLOBS.all(conn, history=history))
     for digest, _ in (some := _up_to(held, STEP_SIZE)):

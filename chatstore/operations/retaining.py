@@ -25,8 +25,8 @@ from sqlalchemy import (
 from chatstore.errors import StoreDamaged
 from chatstore.operations import checksums, dropping
 from chatstore.operations import histories as rows_of
-from chatstore.operations.histories import History
-from chatstore.operations.prepared import Prepared
+from chatstore.operations.histories import HISTORY_COLUMNS, History
+from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.transaction import Transaction
 from chatstore.schema import (
     RUN_STARTED,
@@ -69,7 +69,7 @@ class Progress:
 
 
 _NEXT = Prepared(
-    select(histories.c.id, histories.c.context_id)
+    select(histories.c.context_id, *HISTORY_COLUMNS)
     .where(histories.c.id > bindparam("after"), histories.c.erased.is_(None))
     .order_by(histories.c.id)
     .limit(HISTORIES)
@@ -167,26 +167,38 @@ _SET_PRUNED = Prepared(
 
 
 def step(transaction: Transaction, policy: Policy, after: int) -> Progress:
-    """Removes what a policy does not keep of some histories behind the one with the id `after`.
+    """Removes what a policy does not keep of some histories behind the one with the id `after`. Only those that it
+    removes something of are held.
 
     A history whose own row is damaged is left as it is: what it says of its start is not to be trusted.
     """
     transaction.flush()
     _check_place(transaction.conn)
-    removed = 0
     rows = _NEXT.all(transaction.conn, after=after)
-    transaction.hold(context_id for _, context_id in rows)
-    for id, context_id in rows:
+    wanted = _to_prune(transaction, rows, policy)
+    transaction.hold(context_id for _, context_id in wanted)
+    removed = 0
+    for id, context_id in wanted:
         history = transaction.history_or_tombstone(context_id)
-        if history is None or history.erased:  # meanwhile, by another process
-            continue
-        if rows_of.seal(history) != history.checksum:
-            continue
-        if count := _prune(transaction, history, policy):
-            removed += count
-            if removed >= BLOCKS:
-                return Progress(removed, id - 1)  # there may be more of it
-    return Progress(removed, rows[-1][0] if len(rows) == HISTORIES else None)
+        if history is None or history.erased or rows_of.seal(history) != history.checksum:
+            continue  # meanwhile, by another process; or it is damaged
+        removed += _prune(transaction, history, policy)
+        if removed >= BLOCKS:
+            return Progress(removed, id - 1)  # there may be more of it
+    return Progress(removed, rows[-1][1] if len(rows) == HISTORIES else None)
+
+
+def _to_prune(transaction: Transaction, rows: list[Row], policy: Policy) -> list[tuple[int, str]]:
+    """The ids of histories that have more than is kept, as far as one step goes, and of their contexts."""
+    found, blocks = [], 0
+    for context_id, *columns in rows:
+        history = History(*columns)
+        if (more := _kept_from(transaction, history, policy) - history.first_index) > 0:
+            found.append((history.id, context_id))
+            blocks += more
+        if blocks >= BLOCKS:
+            break
+    return found
 
 
 def _prune(transaction: Transaction, history: History, policy: Policy) -> int:

@@ -40,6 +40,12 @@ def connect(url: PostgresUrl, **own: Any) -> psycopg.Connection[Any]:
     return psycopg.connect(url.dsn(), autocommit=True, prepare_threshold=None, **{**settings(url), **own})
 
 
+def adapt(raw: Any) -> None:
+    """Has a connection send and read what ours do."""
+    text.register(raw)
+    arrays.register(raw)
+
+
 class Pooling:
     """Sees to the connections in pools: what is broken is replaced as it is taken out, without asking the server."""
 
@@ -73,8 +79,7 @@ class Pooling:
 
     def _made(self, connection: Any, record: Any) -> None:
         raw = getattr(connection, "driver_connection", connection)
-        text.register(raw)
-        arrays.register(raw)
+        adapt(raw)
         if not self._prepares:
             raw.prepare_threshold = None
         record.info[_MADE] = time.monotonic()

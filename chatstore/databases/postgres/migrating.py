@@ -16,15 +16,21 @@ from chatstore.databases.postgres.connecting import settings
 from chatstore.databases.postgres.errors import DRIVER_ERRORS, translate_opening
 from chatstore.databases.postgres.opening import FORMAT, check_encoding, check_format
 from chatstore.databases.postgres.url import PostgresUrl
+from chatstore.errors import InvalidInput
 from chatstore.operations import checksums
 from chatstore.schema import SCHEMA_VERSION
 
 
-def upgrade_server(url: PostgresUrl, run: Callable[[Connection, int], None]) -> tuple[int, int]:
+def upgrade_server(url: PostgresUrl, run: Callable[[Connection, int], None], *, new: bool = False) -> tuple[int, int]:
     """Lets `run` bring a store from its format to this version's, all or nothing; the formats before and after. Where
-    there is no schema or no table in it, the store is made: format 0."""
+    there is no schema or no table in it, the store is made: format 0. `new`: raises InvalidInput where there is one."""
     with _transaction(url) as conn:
         old = _format(conn, url)
+        if new and old:
+            raise InvalidInput(
+                f"{url} is a store already, and its tables stay as they are; make a new one with partitions under"
+                " another schema= or in another database, and copy it there: chatstore copy"
+            )
         if old >= SCHEMA_VERSION:
             check_format(old, url)
             return old, old

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from chatstore.databases.postgres.url import PostgresUrl
 from chatstore.errors import OpenError, SchemaTooNew, SchemaTooOld, StoreNotFound
+from chatstore.operations.copying.origins import COPYING
 from chatstore.operations.prepared import driver
 from chatstore.schema import SCHEMA_VERSION
 
@@ -16,11 +17,14 @@ FORMAT: Final = "format"
 """The name, in `store_info`, of the store's format."""
 
 
-def read_identity(conn: Connection, url: PostgresUrl) -> str:
-    """The identity of the store at a URL. Raises an OpenError where there is none of this version."""
+def read_identity(conn: Connection, url: PostgresUrl, *, whole: bool = True) -> str:
+    """The identity of the store at a URL. Raises an OpenError where there is none of this version, or only a part of
+    one that is being copied here."""
     check_encoding(conn, url)
     info = _info(driver(conn), url)
     check_format(int(info[FORMAT]), url)
+    if whole and COPYING in info:
+        raise OpenError(f"{url} is a copy that is not whole yet; run the same `chatstore copy` again to go on with it")
     return info["identity"]
 
 

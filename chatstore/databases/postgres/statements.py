@@ -97,7 +97,7 @@ def _arrays(binds: dict[str, BindParameter[Any]]) -> TableValuedAlias:
 
 def _insert_all(table: Table, names: list[str], given: TableValuedAlias) -> Insert:
     values: list[ColumnElement[Any]] = [given.c[name] for name in names]
-    if table is changes:
+    if table is changes and "id" not in names:
         # Two transactions write to one history one after the other, and get their numbers only when they hold it: so
         # the places of its entries are in its own order, and are known to be complete up to the oldest transaction.
         last = select(func.max(changes.c.id)).where(changes.c.id >= _OWN, changes.c.id < _NEXT)
