@@ -307,7 +307,7 @@ def test_a_copy_of_the_log_whose_process_was_killed_is_taken_for_no_other_store(
                 writer.kill()
             copied = index.copied()
             assert copied is not None
-            left += copied[0] != copied[1]
+            left += copied.done != copied.begun
             store.history("c").append_user_message("still here")
             assert next(changes).type == "message"
         index.close()

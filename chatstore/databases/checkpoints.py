@@ -22,7 +22,6 @@ from sqlalchemy import Connection
 
 from chatstore.databases.files import StoreFiles
 from chatstore.databases.guard import READING, LockGuard
-from chatstore.databases.sqlite_errors import DRIVER_ERRORS
 from chatstore.databases.versions import has_reset_bug
 from chatstore.operations.prepared import driver
 
@@ -96,20 +95,6 @@ class Checkpoints:
                         return False
             finally:
                 driver(other).execute(f"PRAGMA journal_size_limit={LIMIT}")
-
-    def again(self) -> bool:
-        """Copies the log once more, where a copy may have been left half-way; False: somebody writes or copies."""
-        try:
-            with self._connect() as conn, self._connect() as other:
-                if not self._lock(other, patient=False):
-                    return False
-                try:
-                    [(busy, _, _)] = driver(conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                finally:
-                    driver(other).execute("ROLLBACK")
-        except DRIVER_ERRORS:
-            return False
-        return not busy
 
     def _begin_anew(self, conn: Connection, other: Connection, deadline: float) -> None:
         """Copies the log and, once nobody reads from it any more, has it begin anew by a commit that changes nothing.

@@ -1,37 +1,19 @@
-"""Whether the store is still the one that was opened, for it can be restored into the files that are there.
+"""Whether the store is still the one that was opened, for another can be restored into the files that are there.
 
-What SQLite restores comes as a commit of somebody else, after which the store is compared with what this process knows.
-`cp backup chat.db` and a truncation keep the file's identity, and SQLite does not look again at pages that it has in
-its cache or its log. So, whenever the file is another size or age than at the last look, it is read as it lies there,
-without its log: through SQLite, in 0.2 ms. As a rule that was a checkpoint; one writes 2 MB.
+What SQLite restores comes as a commit of somebody else: after each, the store is compared with what this process knows.
+What is copied over the file by other means, `StoreFiles` sees.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
-from sqlalchemy import BigInteger, Connection, bindparam, cast, create_engine, func, select
-from sqlalchemy.pool import NullPool
+from sqlalchemy import BigInteger, Connection, bindparam, cast, func, select
 
-from chatstore.databases.guard import COPYING, LockGuard
-from chatstore.databases.sqlite_errors import DRIVER_ERRORS, error_name
-from chatstore.errors import StorageError
 from chatstore.operations.prepared import Prepared
 from chatstore.operations.retaining import PRUNED
 from chatstore.operations.transaction import Proof
 from chatstore.schema import changes, histories, store_info
-
-_PATIENCE = 0.25
-"""Seconds for which a file that does not read as it should may be one that is being written to."""
-_PAUSE = 0.005
-_OVERWRITTEN = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_ERROR")
-"""What SQLite says to a file that is not whole, or not ours: "no such table" is its SQLITE_ERROR."""
 
 _IDENTITY = select(store_info.c.value).where(store_info.c.name == "identity").scalar_subquery()
 _PRUNED = select(cast(store_info.c.value, BigInteger)).where(store_info.c.name == PRUNED).scalar_subquery()
@@ -74,69 +56,3 @@ class Past:
             return False
         self._place = found.place
         return last is None or found.head >= last.sequence
-
-
-class Contents:
-    """What the file held when it was last looked at."""
-
-    def __init__(self, path: Path, identity: str, index: LockGuard, copy_log: Callable[[], bool]) -> None:
-        """`copy_log`: copies the log into the file if nobody is in the way; whether it was done."""
-        uri = f"file:{quote(os.fsencode(path))}?immutable=1"
-        self._engine = create_engine(
-            "sqlite+pysqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool
-        )
-        self._path = path
-        self._identity = identity
-        self._index = index
-        self._copy_log = copy_log
-        self._last: Found | None = None
-
-    def go_on(self) -> bool:
-        """Whether they are what they were, or newer. In doubt they are, until the next look.
-
-        While the log is copied the file may be read half-way, and stay so where that fails or its process is killed:
-        the index tells (see `LockGuard.copied`). Then the log is copied once more, before anything is made of the file.
-        """
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            before = self._rest()
-            try:
-                found = self._read()
-            except StorageError:
-                return True
-            at_rest = before is not None and before == self._rest()
-            if self._follows(found):
-                if at_rest:
-                    self._last = found
-                return True
-            if time.monotonic() > deadline:
-                return not at_rest
-            if before is None and not self._index.held_by_others(COPYING):
-                self._copy_log()
-            time.sleep(_PAUSE)
-
-    def _rest(self) -> tuple[int, ...] | None:
-        """What changes when the file does; None where it may be half-written: nobody knows then what it holds."""
-        copied = self._index.copied()
-        if copied is None or copied[0] != copied[1] or self._index.held_by_others(COPYING):
-            return None
-        status = os.stat(self._path)  # noqa: PTH116 - half the time of Path.stat
-        return (*copied, status.st_mtime_ns, status.st_size)
-
-    def _follows(self, found: Found | None) -> bool:
-        """At first the file may be older than its log: another store, if this one was restored into it just before."""
-        if found is None or self._last is None:
-            return self._last is None
-        if found.identity != self._last.identity:
-            return found.identity == self._identity
-        return found.place >= self._last.place
-
-    def _read(self) -> Found | None:
-        """None: it is no store. Raises StorageError where that cannot be told."""
-        try:
-            with self._engine.connect() as conn:
-                return _find(conn)
-        except DRIVER_ERRORS as error:
-            if error_name(error).startswith(_OVERWRITTEN):
-                return None
-            raise StorageError("the file cannot be read now") from error

@@ -3,7 +3,9 @@
 A file that is removed or replaced stays with those who have it open: they go on reading and writing what nobody
 else will ever see, and SQLite does not say so. What lies at the paths is therefore compared with what was opened, by
 `os.stat` alone, some 2 µs a file: opening one by other means than SQLite would drop locks (see `guard`). Where the
-database was written to, by a checkpoint or by hand, it is asked whether that is the same store (see `contents`).
+database is copied over or truncated, it stays the same file, and SQLite does not look again at pages that it has in its
+cache or its log. But SQLite writes there only when it copies the log, and counts that in the log's index: a database
+that is another than at the last look, under the same count, was written to by somebody else.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
+from chatstore.databases.guard import Copied
 from chatstore.errors import StoreReplaced
 
 SUFFIXES = ("", "-wal", "-shm")
@@ -23,16 +27,20 @@ LATELY = 0.01
 with it; only who opens the store anew then makes another, and needs longer for it."""
 
 
+Seen: TypeAlias = tuple[Copied | None, tuple[int, int]]
+"""How much of the log was in the database, and when that was written to and how large it was."""
+
+
 class StoreFiles:
     """Made while a connection is open. From then until the last one closes, all three stay: a checkpoint, VACUUM or a
     close elsewhere changes what is in them, and not which they are."""
 
-    def __init__(self, path: Path, goes_on: Callable[[], bool]) -> None:
-        """`goes_on`: whether the database holds the same store, in the same state or a newer one."""
+    def __init__(self, path: Path, copied: Callable[[], Copied | None]) -> None:
+        """`copied`: how much of the log is in the database."""
         self._names = [f"{path}{suffix}" for suffix in SUFFIXES]
         self._opened = [_identity(name) for name in self._names]
-        self._goes_on = goes_on
-        self._written = (0, 0)
+        self._copied = copied
+        self._seen: Seen = None, (0, 0)
         self._overwritten = False
         self._replaced = False
         self._looked = 0.0
@@ -82,6 +90,7 @@ class StoreFiles:
 
     def _database_and_log(self) -> bool:
         file_name, log_name, _ = self._names
+        copied = self._copied()  # before it is looked what there is, and again afterwards, if that has changed
         try:
             file, log = os.stat(file_name), os.stat(log_name)  # noqa: PTH116 - half the time of Path.stat
         except OSError:
@@ -89,14 +98,18 @@ class StoreFiles:
         self.log_size = log.st_size
         if (file.st_dev, file.st_ino) != self._opened[0] or (log.st_dev, log.st_ino) != self._opened[1]:
             return False
-        return self._written == (written := (file.st_mtime_ns, file.st_size)) or self._holds_the_same(written)
+        seen = copied, (file.st_mtime_ns, file.st_size)
+        return seen == self._seen or self._is_sqlites(seen)
 
-    def _holds_the_same(self, written: tuple[int, int]) -> bool:
-        if not self._goes_on():
-            self._overwritten = True
-            return False
-        self._written = written
-        return True
+    def _is_sqlites(self, seen: Seen) -> bool:
+        """Whether SQLite wrote what is new. In doubt it did: while it copies, and where that was left half-way, it may
+        write at any moment."""
+        copied, written = seen
+        if copied is None or copied.done != copied.begun or copied != self._copied():
+            return True
+        (before, written_before), self._seen = self._seen, seen
+        self._overwritten = before == copied and written != written_before
+        return not self._overwritten
 
     def _index(self) -> bool:
         self._looked = time.monotonic()

@@ -16,7 +16,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from chatstore.errors import StoreBusy
 
@@ -30,19 +30,25 @@ OPEN: Bytes = 0x40000002, 510
 """Of the database: whoever has it open holds a shared lock here. This and the others are told in SQLite's os_unix.c."""
 INDEXED: Bytes = 128, 1
 """Of the index: whoever uses it holds a shared lock here."""
-COPYING: Bytes = 121, 1
-"""Of the index: whoever copies the log into the database holds a lock here."""
 READING: Bytes = 124, 4
 """Of the index: whoever reads from the log, and not from the database alone, holds a lock here."""
 
-_COPIED = 96, 128
-"""Where the index says how much of the log was copied, and is being copied."""
 _PAUSE = 0.002
 
 _held: set[LockGuard] = set()
 _left_open: list[int] = []
 """Descriptors that could not be closed yet: somebody else in this process has the same file open."""
 _lock = threading.Lock()
+
+
+class Copied(NamedTuple):
+    """How many frames of a log were copied into the database, with how many that was begun, and which log it is: words
+    of the index that SQLite's wal.c calls `nBackfill`, `nBackfillAttempted` and `aSalt`. The first two differ while the
+    log is copied, and from then on where that failed or its process died; a log that is begun anew has another salt."""
+
+    done: bytes
+    begun: bytes
+    log: bytes
 
 
 class LockGuard:
@@ -84,17 +90,12 @@ class LockGuard:
         answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, _request(fcntl.F_WRLCK, place))
         return bool(struct.unpack_from("h", answer)[0] != fcntl.F_UNLCK)
 
-    def copied(self) -> tuple[int, int] | None:
-        """Of the index: how many frames of the log were copied into the database, and with how many that was begun
-        (`nBackfill` and `nBackfillAttempted` in SQLite's wal.c). They differ while it is done, and from then on where
-        it failed or its process died. None where it cannot be told."""
+    def copied(self) -> Copied | None:
+        """Of the index: how much of which log was copied into the database. None where it cannot be told."""
         if self._descriptor is None or not hasattr(os, "pread"):
             return None
-        words = os.pread(self._descriptor, _COPIED[-1] + 4 - _COPIED[0], _COPIED[0])
-        if len(words) < _COPIED[-1] + 4 - _COPIED[0]:
-            return None
-        done, begun = (struct.unpack_from("=I", words, place - _COPIED[0])[0] for place in _COPIED)
-        return done, begun
+        words = os.pread(self._descriptor, 132, 0)
+        return Copied(words[96:100], words[128:132], words[32:40])
 
     def _set(self, *, locked: bool) -> bool:
         """Whether it could be done: somebody may hold a lock that excludes it."""

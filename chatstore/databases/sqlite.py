@@ -21,7 +21,7 @@ from sqlalchemy.pool import QueuePool
 
 from chatstore.databases import checkpoints, sqlite_file
 from chatstore.databases.checkpoints import Checkpoints
-from chatstore.databases.contents import Contents, Past
+from chatstore.databases.contents import Past
 from chatstore.databases.files import StoreFiles
 from chatstore.databases.guard import INDEXED, OPEN, LockGuard
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate, translate_opening
@@ -79,7 +79,7 @@ class SqliteDatabase:
                 self.version(conn)  # opens the log and its index, too
                 index = LockGuard(path.with_name(f"{path.name}-shm"), INDEXED, patience=busy_timeout)
                 self._guards.append(index)
-                self._files = StoreFiles(path, Contents(path, self.identity, index, self._copy_log).go_on)
+                self._files = StoreFiles(path, index.copied)
         except BaseException as error:
             self._disconnect()
             if isinstance(error, DRIVER_ERRORS):
@@ -208,9 +208,6 @@ class SqliteDatabase:
                 f"somebody has read from {self.path} for {patience:g} s, and its log cannot be emptied: what was erased"
                 " is deleted, but bytes of it are left there; they are removed as soon as it can be"
             )
-
-    def _copy_log(self) -> bool:
-        return self._checkpoints.again()
 
     def rollback(self, conn: Connection) -> None:
         """Ends the transaction, if one is open."""
