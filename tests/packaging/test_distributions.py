@@ -18,13 +18,14 @@ import sqlite3, sys
 from chatstore import ChatStore
 from chatstore.databases.sqlite_file import APPLICATION_ID
 from chatstore.migrate import migrate, migrations_directory
+from chatstore.schema import SCHEMA_VERSION
 
 with ChatStore("new.db") as store:
     store.history("a").append_user_message("Good morning")
 with sqlite3.connect("old.db") as conn:
     conn.execute(f"PRAGMA application_id={APPLICATION_ID}")
 conn.close()
-assert migrate("old.db") == (0, 1)
+assert migrate("old.db") == (0, SCHEMA_VERSION)
 ChatStore("old.db", create=False).close()
 print(migrations_directory())
 """
