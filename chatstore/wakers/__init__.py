@@ -16,8 +16,9 @@ from chatstore.errors import InvalidInput
 
 _log = logging.getLogger(__name__)
 
-LONGEST_WAIT = 0.5
-"""Seconds between two looks at the database, whatever the wake-ups do."""
+LONGEST_WAIT = 0.4
+"""Seconds between two looks at the database, whatever the wake-ups do. What the first comes too early for is seen by
+the second, and within a second."""
 
 
 Moved = Callable[..., bool]
