@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,7 +39,7 @@ def erase_command(
         if not yes:
             _ask(history.context_id, count)
         history.erase()
-        left = left_by_repairs(Path(opened.location))
+        left = left_by_repairs(store)
     Output().line(f"{one_line(history.context_id)} erased: {count:,} blocks")
     for file in left:
         note(f"{file} was left by a repair, and may hold what was erased; remove it when it is not needed any more")

@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 
 from sqlalchemy import Connection
 
-from chatstore.databases import Location, locate_file, open_file
+from chatstore.databases import Location, locate, locate_file, open_file
 from chatstore.databases.backup import Progress, backup, sync_directory
 from chatstore.databases.inspecting import Inspector, check, own_findings
 from chatstore.databases.sqlite import SqliteDatabase, run
@@ -94,8 +94,11 @@ def repair_store(location: Location, progress: Progress | None = None) -> Repair
         database.close()
 
 
-def left_by_repairs(path: Path) -> list[Path]:
-    """What repairs of a store have put beside it: the store as it was, and rows that were damaged."""
+def left_by_repairs(location: Location) -> list[Path]:
+    """What repairs of a store have put beside its file: the store as it was, and rows that were damaged."""
+    path = locate(location)
+    if not isinstance(path, Path):
+        return []
     made = (f"{glob.escape(path.name)}.{what}" for what in ("before-repair-*", "damaged-*.jsonl"))
     return sorted(file for pattern in made for file in path.parent.glob(pattern))
 

@@ -52,11 +52,6 @@ def translate_opening(error: Exception, path: Path) -> ChatStoreError:
     return translate(error, path)
 
 
-def error_name(error: Exception) -> str:
-    """SQLite's name for it, or none."""
-    return _original(error)[1]
-
-
 def _original(error: Exception) -> tuple[BaseException, str]:
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return original, getattr(original, "sqlite_errorname", "")

@@ -18,11 +18,7 @@ def chatstore_url() -> Iterator[str]:
     postgres_server.drop(url)
 
 
-@pytest.fixture
-def other_chatstore_url() -> Iterator[str]:
-    url = postgres_server.new_store()
-    yield url
-    postgres_server.drop(url)
+other_chatstore_url = chatstore_url
 
 
 class TestAsyncChatStoreOnPostgres(ConformanceSuite):
