@@ -109,7 +109,7 @@ def _insert(tables: dict[str, Rows], path: Path) -> None:
 
 
 def _run_command(files: Files, path: Path) -> None:
-    from chatstore.cli.transfer import import_command
+    from chatstore.cli.import_command import import_command
 
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         import_command([str(file) for file in files], store=str(path))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import psycopg
 
 PROCESSES, IDLE = 4, 1_000
+SETTLING = 3.0
+"""Seconds after which the reads that begin subscriptions are over and counted."""
 PEER = "psycopg, pool of 10"
 
 
@@ -42,9 +44,9 @@ def _tasks(open_peer: Any, scale: Scale) -> Iterator[Callable[[], Round]]:
 
 @contextmanager
 def _processes(kind: str, scale: Scale) -> Iterator[Callable[[], Round]]:
-    """The same from so many processes with a share of the tasks each, on the same contexts."""
+    """The same from so many processes with a share of the tasks and of the contexts each."""
     with postgres.server() as url, ExitStack() as stack:
-        lines = [stack.enter_context(child(append_from_tasks, url, kind)) for _ in range(PROCESSES)]
+        lines = [stack.enter_context(child(append_from_tasks, url, kind, str(number))) for number in range(PROCESSES)]
         for line in lines:
             line.receive()
 
@@ -60,15 +62,15 @@ def _processes(kind: str, scale: Scale) -> Iterator[Callable[[], Round]]:
         yield one
 
 
-def append_from_tasks(line: Line, url: str, kind: str) -> None:
+def append_from_tasks(line: Line, url: str, kind: str, share: str) -> None:
     """One of the processes."""
-    asyncio.run(_append(line, url, {"ours": _ours, "pooled": postgres.pooled}[kind]))
+    asyncio.run(_append(line, url, {"ours": _ours, "pooled": postgres.pooled}[kind], share))
 
 
-async def _append(line: Line, url: str, open_peer: Any) -> None:
+async def _append(line: Line, url: str, open_peer: Any, share: str) -> None:
     texts = itertools.cycle(material.texts())
     async with open_peer(url) as appender:
-        appends = [appender(f"context-{number}") for number in range(TASKS // PROCESSES)]
+        appends = [appender(f"context-{share}-{number}") for number in range(TASKS // PROCESSES)]
         await asyncio.gather(*(append("the first") for append in appends))
         line.send("ready")
 
@@ -130,16 +132,21 @@ def _idle(scale: Scale) -> Iterator[Callable[[], Round]]:
     """What a process with idle subscribers asks of the server, which counts transactions and connections."""
     import psycopg
 
+    from chatstore.databases.postgres.bus import LISTENS
+
     with postgres.server() as url:
         with ChatStore(url) as store:
             for number in range(IDLE // 10):
                 store.history(f"context-{number}").append_user_message("the first change")
         with child(hold_subscriptions, str(IDLE), url) as line, psycopg.connect(url, autocommit=True) as conn:
             line.receive()
+            time.sleep(SETTLING)
 
             def one() -> Round:
                 listening = conn.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'"
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND application_name = %s",
+                    [LISTENS],
                 ).fetchone()
                 before, begun = _asked(conn), time.monotonic()
                 time.sleep(scale.of(10, 3))

@@ -1,5 +1,6 @@
 """An append-only chat-history file store with change subscriptions."""
 
+from chatstore.addresses import open_by as _open_by
 from chatstore.async_history import AsyncHistory
 from chatstore.async_store import AsyncChatStore
 from chatstore.block_reader import AsyncBlockReader, BlockReader
@@ -69,10 +70,20 @@ from chatstore.model import Block, BlockDraft, Context, Part, Retain, Run, RunEr
 from chatstore.operations.integrity.checking import CheckReport, Problem
 from chatstore.prompts import last_turns, within_tokens
 from chatstore.redaction import Redactor
-from chatstore.runs import AsyncRunHandle, AsyncRunScope, RunHandle, RunScope
+from chatstore.run_handles import AsyncRunHandle, RunHandle
+from chatstore.runs import AsyncRunScope, RunScope
 from chatstore.store import ChatStore
 
 __version__ = "0.1.0"
+
+
+def _remote_stores() -> tuple[type[ChatStore], type[AsyncChatStore]]:
+    from chatstore.remote import AsyncRemoteChatStore, RemoteChatStore
+
+    return RemoteChatStore, AsyncRemoteChatStore
+
+
+_open_by(_remote_stores)
 
 __all__ = [
     "AnthropicPrompt",

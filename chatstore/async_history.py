@@ -15,14 +15,14 @@ from chatstore.block_reader import AsyncBlockReader
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.cursor import Cursor
 from chatstore.live.subscription import AsyncSubscription, Opened, Wanted
-from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
-from chatstore.operations import appending, log, marking, reading, running
+from chatstore.model import Block, BlockDraft, Context, JsonValue, Run, Tag
+from chatstore.operations import appending, histories, log, marking, reading, running
 from chatstore.operations.log import LogPage
 from chatstore.operations.reading import Range
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.requests import AppendOptions, Filters
-from chatstore.runs import AsyncRunScope, current_run
+from chatstore.runs import AsyncRunScope, current_run, history_of_current_run
 from chatstore.writing.drafts import BlockOptions
 from chatstore.writing.growing import Growing
 from chatstore.writing.waiting import wait_async
@@ -52,6 +52,11 @@ class AsyncHistory:
     def context_id(self) -> str:
         """As `History.context_id`."""
         return self._context.context_id
+
+    @staticmethod
+    def current() -> AsyncHistory:
+        """As `History.current`, of this task."""
+        return history_of_current_run(AsyncHistory)
 
     @overload
     async def append(self, drafts: BlockDraft, *, key: str | None = None, expect: str | None = None) -> Block: ...
@@ -190,6 +195,10 @@ class AsyncHistory:
         """As `History.head`."""
         return await self._read(reading.head_cursor)
 
+    async def info(self) -> Context | None:
+        """As `History.info`."""
+        return await self._read(histories.described)
+
     def subscribe(
         self,
         context_id: str | None = None,
@@ -271,6 +280,6 @@ class _Log:
 
     async def page(self, wanted: Wanted, after: int, limit: int) -> LogPage:
         cursors = (await self._store._open()).cursors
-        return await self._store._read(
-            lambda conn: log.log(conn, self._context_id, cursors, wanted.selection, after=after, limit=limit)
-        )
+        read = partial(log.log, context_id=self._context_id, cursors=cursors, selection=wanted.selection)
+        work = partial(self._store._read, partial(read, after=after, limit=limit))
+        return await self._store._pages.read((self._context_id, wanted.selection, after, limit), work)

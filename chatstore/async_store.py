@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack
 from uuid import uuid4
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection
 
-from chatstore import checks, core, growing_requests, requests
+from chatstore import addresses, checks, core, growing_requests, requests
 from chatstore.async_history import AsyncHistory
 from chatstore.block_writer import AsyncBlockWriter
 from chatstore.core import Core, Options
@@ -23,17 +23,21 @@ from chatstore.databases.backup import BackupReport, Progress
 from chatstore.databases.base import Patience
 from chatstore.errors import ChatStoreError, StoreClosed, WrongEventLoop
 from chatstore.limits import DEFAULT, Limits
+from chatstore.live.room import check_room
+from chatstore.live.shared import Shared
 from chatstore.live.store_subscription import AsyncStoreSubscription, Opened, Wanted
 from chatstore.live.subscription import AsyncSubscription
 from chatstore.model import Context, Part, Retain, Tag
-from chatstore.operations import histories, log, reading
+from chatstore.operations import histories, places, reading
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.integrity.checking import CheckReport
+from chatstore.operations.log import LogPage
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
 from chatstore.redaction import Redact
 from chatstore.requests import AppendOptions, BlockFilters
-from chatstore.runs import AsyncRunHandle, AsyncRunScope
+from chatstore.run_handles import AsyncRunHandle
+from chatstore.runs import AsyncRunScope, as_they_end
 from chatstore.writing.committer import Durability
 from chatstore.writing.drafts import rules
 from chatstore.writing.pending import UNKNOWN, size_of
@@ -53,6 +57,10 @@ class AsyncChatStore:
     ChatStore of the same file in this process shares its committer and hub.
     """
 
+    def __new__(cls, location: Location, *_: object, **__: object) -> Self:
+        """As `ChatStore.__new__`."""
+        return super().__new__(addresses.face_of(cls, AsyncChatStore, location))
+
     def __init__(
         self,
         location: Location,
@@ -66,7 +74,9 @@ class AsyncChatStore:
         redact: Redact | None = None,
         limits: Limits = DEFAULT,
         listen_url: str | None = None,
+        token: str | None = None,
     ) -> None:
+        addresses.check_token(token)
         self._rules = rules(limits, redact)
         self._place = locate(location)
         self._options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits, listen_url)
@@ -75,13 +85,21 @@ class AsyncChatStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._reads: set[asyncio.Task[object]] = set()
+        self._pages: Shared[LogPage] = Shared()
         self._subscriptions: WeakSet[AsyncSubscription | AsyncStoreSubscription] = WeakSet()
-        self._writing: WeakSet[AsyncBlockWriter | AsyncRunScope] = WeakSet()
+        self._writing: WeakKeyDictionary[AsyncBlockWriter | AsyncRunScope, None] = WeakKeyDictionary()
         self._closed = False
         self._releasing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"AsyncChatStore({self.location!r})"
+        shown = f"AsyncChatStore({self.location!r})"
+        return f"<closed {shown}>" if self._closed else shown
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be pickled: hand its location to the other process, which opens its own")
+
+    def __del__(self) -> None:
+        core.warn_of_unclosed(self, getattr(self, "_core", None))
 
     @property
     def location(self) -> str:
@@ -100,6 +118,11 @@ class AsyncChatStore:
             raise StoreClosed(f"{self.location} is not open; use `async with`, or await a call first")
         return self._core.database.identity
 
+    @property
+    def limits(self) -> Limits:
+        """As `ChatStore.limits`."""
+        return self._rules.limits
+
     def history(self, context: str | Mapping[str, str]) -> AsyncHistory:
         """As `ChatStore.history`."""
         return AsyncHistory(self, requests.context(context, self._rules))
@@ -111,9 +134,10 @@ class AsyncChatStore:
         tags: Iterable[Tag | tuple[str, str]] | None = None,
         after: str | None = None,
         limit: int = requests.DEFAULT_LIMIT,
+        newest_first: bool = False,
     ) -> list[Context]:
         """As `ChatStore.contexts`."""
-        listing = requests.listing(keys, tags, after, limit)
+        listing = requests.listing(keys, tags, after, limit, newest_first)
         cursors = (await self._open()).cursors
         return await self._read(lambda conn: histories.contexts(conn, cursors, **listing))
 
@@ -127,6 +151,7 @@ class AsyncChatStore:
         **options: Unpack[AppendOptions],
     ) -> AsyncRunHandle[R]:
         """As `ChatStore.submit`; the agent is a coroutine function."""
+        growing_requests.agent(agent, asynchronous=True)
         history = self.history(str(uuid4()) if context is None else context)
         scope = history.run(parent_run_id=parent_run_id)
         core = await self._open()
@@ -138,7 +163,7 @@ class AsyncChatStore:
         except BaseException:
             core.flusher.finish_later(scope._write(RunEnding("cancelled")))  # it may have been stored
             raise
-        scope._begin(core)
+        scope._begin(core.flusher)
         handle: AsyncRunHandle[R] = AsyncRunHandle(history, scope, run, cursor)
         handle._start(agent, prompt)
         return handle
@@ -193,8 +218,8 @@ class AsyncChatStore:
         """As `ChatStore.close`."""
         self._check_loop()
         if self._core is not None and not self._core.forked:
-            for unfinished in sorted(self._writing, key=lambda writing: isinstance(writing, AsyncRunScope)):
-                await unfinished.interrupt()  # blocks before their runs
+            for unfinished in as_they_end(self._writing):
+                await unfinished.interrupt()
         self._closed = True
         opened, self._core = self._core, None
         if opened is None:
@@ -205,7 +230,7 @@ class AsyncChatStore:
         await asyncio.shield(self._releasing)
 
     async def _release(self, opened: Core) -> None:
-        """Gives everything back; a task of its own, for a caller that is cancelled half-way cannot come again."""
+        """Gives everything back. It is a task of its own: a caller that is cancelled half-way could not do the rest."""
         try:
             await asyncio.gather(*self._reads, return_exceptions=True)
             if self._readers is not None:
@@ -257,13 +282,13 @@ class AsyncChatStore:
             raise WrongEventLoop(f"{self!r} belongs to another event loop; open one store for each")
 
     def _following(self, subscription: S) -> S:
-        requests.check_subscribers(self._subscriptions, self._rules)
+        check_room(self._subscriptions, self.limits.subscribers)
         self._subscriptions.add(subscription)
         return subscription
 
     def _opened(self, writing: AsyncBlockWriter | AsyncRunScope) -> None:
-        """Knows of what was opened through this store, to end it when the store closes."""
-        self._writing.add(writing)
+        """Remembers what was opened through this store, to end it when the store closes."""
+        self._writing[writing] = None
 
     async def _write(
         self, write: Callable[[Transaction], T], context: str | None, *, synced: bool = True, size: int = UNKNOWN
@@ -289,8 +314,8 @@ class AsyncChatStore:
             return await conn.run_sync(read)
 
     async def _settle(self, work: Awaitable[T]) -> T:
-        """Lets a read end by itself when its caller is cancelled: aiosqlite goes on with a statement that it was
-        given, and the connection must not go back to the pool before."""
+        """Lets work end by itself when its caller is cancelled: aiosqlite goes on with a statement that it was given,
+        and the connection must not go back to the pool before."""
         task = asyncio.ensure_future(work)
         self._reads.add(task)
         task.add_done_callback(self._reads.discard)
@@ -305,7 +330,8 @@ class _Feed:
 
     async def open(self) -> Opened:
         core = await self._store._open()
-        return Opened(core.hub, StoreCursors(core.database.identity, core.before), await self._store._read(log.newest))
+        end = await self._store._read(places.newest)
+        return Opened(core.hub, StoreCursors(core.database.identity, core.before), end)
 
     async def page(self, wanted: Wanted, after: int, limit: int) -> FeedPage:
         cursors = (await self._store._open()).cursors

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
-from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from weakref import finalize
@@ -15,7 +14,6 @@ from weakref import finalize
 from chatstore import growing_requests
 from chatstore.errors import ChatStoreError, LimitExceeded, RunCancelled, StorageError, UsageError
 from chatstore.model import Block, JsonValue
-from chatstore.operations import growing
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import Transaction
 from chatstore.writing.growing import ENDED, Growing
@@ -24,7 +22,7 @@ from chatstore.writing.waiting import wait, wait_async
 
 T = TypeVar("T")
 _wrote = threading.local()
-"""When this thread last wrote to any block. One that writes to many in turn does not pause at each of them."""
+"""When this thread last wrote to any block: one that writes to many blocks in turn does not pause at each of them."""
 _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancelled)
 
 
@@ -53,6 +51,9 @@ class BlockWriter:
         self._ended = False
         self._dropped = _dropped(self, growing)
         _wrote.at = time.monotonic()
+
+    def __repr__(self) -> str:
+        return _shown(self, self._growing, self._ended)
 
     @property
     def block(self) -> Block:
@@ -123,6 +124,9 @@ class AsyncBlockWriter:
         self._open = open
         self._opened: Growing | None = None
         self._ended = False
+
+    def __repr__(self) -> str:
+        return _shown(self, self._opened, self._ended)
 
     @property
     def _growing(self) -> Growing:
@@ -205,6 +209,16 @@ class AsyncBlockWriter:
                 raise
 
 
+def _shown(writer: object, written: Growing | None, ended: bool) -> str:
+    """Which block, and how far; never its text."""
+    name = type(writer).__name__
+    if written is None:
+        return f"<{name} that is not open yet>"
+    block = written.block
+    state = "ended" if ended else f"{written.length:,} bytes written"
+    return f"<{name} of block {block.index} of {block.context_id!r}, {state}>"
+
+
 def _ending_for(error: BaseException | None) -> Ending:
     if error is None:
         return growing_requests.ending("closed")
@@ -215,13 +229,8 @@ def _ending_for(error: BaseException | None) -> Ending:
 
 def _end_of(written: Growing, ending: Ending, *, refuse: bool = False) -> Callable[[Transaction], Block]:
     """The write that ends a block with the rest of its text; `refuse`: unless it is more than the limits."""
-    return partial(
-        growing.end_block,
-        context=written.context,
-        index=written.block.index,
-        rest=written.rest(),
-        ending=growing_requests.ruled(ending, written.context, refuse=refuse and ending.state == "closed"),
-    )
+    ruled = growing_requests.ruled(ending, written.context, refuse=refuse and ending.state == "closed")
+    return written.end_block(ruled)
 
 
 def _dropped(writer: object, written: Growing) -> finalize[..., Any]:

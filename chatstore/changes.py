@@ -45,7 +45,7 @@ class _BlockChange(Model):
 
 
 class BlockAdded(_BlockChange):
-    """A block was appended, or opened. Who joins late sees it as it is now; the text of an open one follows."""
+    """A block was appended, or opened. A late subscription sees it as it is now; the text of an open one follows."""
 
 
 class BlockUpdated(_BlockChange):
@@ -59,7 +59,7 @@ class BlockClosed(_BlockChange):
 class TextAppended(Model):
     """An open block grew: `text` stands at `offset` characters of it.
 
-    Apply it as `text = text[:offset] + change.text`. Who is late gets several pieces of a block as one.
+    Apply it as `text = text[:offset] + change.text`. A late subscription gets several pieces of a block as one.
     """
 
     context_id: str
@@ -86,7 +86,7 @@ class _RunChange(Model):
 
 
 class RunStarted(_RunChange):
-    """A run began. Who joins late sees it as it is now."""
+    """A run began. A late subscription sees it as it is now."""
 
 
 class RunEnded(_RunChange):

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from sqlalchemy import Connection
 from chatstore import checks, ids, processes
 from chatstore.cursor import CursorFactory
 from chatstore.databases import Location, Place, locate, open_database
-from chatstore.databases.base import Patience
+from chatstore.databases.base import Database, Patience
 from chatstore.errors import ChatStoreError, ForkedStore, InvalidInput
 from chatstore.forking import Owner
 from chatstore.limits import DEFAULT, Limits
@@ -31,19 +32,23 @@ from chatstore.live.watch import Watch
 from chatstore.model import Retain
 from chatstore.operations import compacting, erasing, leases, retaining
 from chatstore.operations.copying.origins import Origins
+from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.redaction import Redact
 from chatstore.writing.committer import DURABILITIES, Committer
-from chatstore.writing.growing import Flusher
+from chatstore.writing.flushing import Flusher
 from chatstore.writing.lease import LeaseHolder
 
 COMPACT_AFTER = 600.0
+"""Seconds after the end of a block until the pieces that it grew by are removed."""
 COMPACT_EVERY = 5.0
-"""Seconds after which the pieces of a finished block are removed, and between two looks for such."""
+"""Seconds between two looks for such blocks."""
 PRUNE_EVERY = 5.0
 """Seconds between two steps of retention."""
-ERASE_EVERY, SHORTLY = 2.0, 0.1
-"""Seconds between two looks for what was not erased to the end, and for which the log's readers are waited for then."""
+ERASE_EVERY = 2.0
+"""Seconds between two looks for what was not erased to the end."""
+SHORTLY = 0.1
+"""Seconds for which such a look waits for those who read from the log."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -54,7 +59,7 @@ class Options:
 
     create: bool = True
     busy_timeout: float = 30.0
-    wake: str = "auto"
+    wake: str = field(default="auto", repr=False)
     lease: float = 30.0
     durability: str = "message"
     retain: Retain | None = None
@@ -63,7 +68,7 @@ class Options:
     listen_url: str | None = field(default=None, repr=False)
 
     def check(self) -> None:
-        """Raises InvalidInput where one of them is none."""
+        """Raises InvalidInput where one of them has a value that it cannot have."""
         checks.seconds(self.busy_timeout, "busy_timeout")
         checks.seconds(self.lease, "lease")
         if self.retain is not None and not isinstance(self.retain, Retain):
@@ -78,19 +83,21 @@ class Core:
     def __init__(self, place: Place, options: Options) -> None:
         options.check()
         self.options = options
-        self.database = open_database(
+        self.database: Database = open_database(
             place,
             create=options.create,
             busy_timeout=options.busy_timeout,
             wake=options.wake,
             listen_url=options.listen_url,
         )
-        self.cursors = lru_cache(maxsize=4096)(partial(CursorFactory, self.database.identity, before=self.before))
+        self.cursors: Cursors = lru_cache(maxsize=4096)(
+            partial(CursorFactory, self.database.identity, before=self.before)
+        )
         waker = partial(self.database.waker, options.wake)
-        self.hub = Hub(self.database, self.cursors, waker, self._end_the_dead)
-        self.committer = Committer(self.database, self.cursors, self.hub.announce, options.durability)
-        self.flusher = Flusher(self.committer)
-        self.lease = LeaseHolder(self.committer, self.flusher, options.lease)
+        self.hub: Hub = Hub(self.database, self.cursors, waker, self._end_the_dead)
+        self.committer: Committer = Committer(self.database, self.cursors, self.hub.announce, options.durability)
+        self.flusher: Flusher = Flusher(self.committer)
+        self.lease: LeaseHolder = LeaseHolder(self.committer, self.flusher, options.lease)
         self.faces = 0
         self._owner = Owner()
         self._watch = Watch(processes.machine(), processes.is_gone)
@@ -103,7 +110,7 @@ class Core:
             raise
 
     def _begin_chores(self) -> None:
-        """Has done from time to time what has to be, and now what others left undone."""
+        """Schedules what is to be done from time to time, and does now what other processes left undone."""
         self.flusher.every(COMPACT_EVERY, self.compact)
         self.flusher.every(ERASE_EVERY, partial(self._erase_some, SHORTLY))
         if self.options.retain is not None:
@@ -135,7 +142,7 @@ class Core:
             while self._erase_some():
                 pass
         except BaseException:
-            self.flusher.start()  # it is gone on with there
+            self.flusher.start()  # its thread goes on with the erasure
             raise
 
     def _erase_some(self, patience: float | None = None) -> bool:
@@ -178,7 +185,7 @@ class Core:
         held = [lease for lease in leases.all_leases(conn) if lease.id != self.lease.id]
         for lease in self._watch.expired(held, now):
             try:
-                ended = self.committer.run(partial(leases.take_away, lease_id=lease.id, beats=lease.beats))
+                ended = leases.take_away(self.committer.run, lease.id, lease.beats)
             except ChatStoreError as error:
                 _log.warning("what process %d left open stays so for now: %s", lease.pid, error)
             else:
@@ -237,7 +244,7 @@ def acquire(location: Location | Place, options: Options) -> Core:
             )
         core = _cores.get(path)
         if core is not None and not core.database.is_in_place():
-            core = None  # its file was removed or replaced; whoever has it open is told so
+            core = None  # its file was removed or replaced; those who have it open are told so by their next call
         if core is None:
             core = _cores[path] = Core(place, options)
         _check_same(core.options, options, path)
@@ -248,7 +255,8 @@ def acquire(location: Location | Place, options: Options) -> Core:
 def _check_same(opened: Options, asked: Options, path: str) -> None:
     for name in ("wake", "busy_timeout", "lease", "durability", "retain", "redact", "limits", "listen_url"):
         if (given := getattr(asked, name)) != (held := getattr(opened, name)):
-            how = f"another {name}=" if name == "listen_url" else f"{name}={held!r}, and now asked for with {given!r}"
+            secret = name in ("wake", "listen_url") and "://" in f"{held} {given}"
+            how = f"another {name}=" if secret else f"{name}={held!r}, and now asked for with {given!r}"
             raise InvalidInput(f"{path} is open in this process with {how}; close the other store, or share it")
 
 
@@ -263,6 +271,16 @@ def release(core: Core) -> None:
         if _cores.get(core.database.location) is core:
             del _cores[core.database.location]
         core.close()
+
+
+def warn_of_unclosed(face: object, core: Core | None) -> None:
+    """Tells that a store was dropped without being closed: its file stays open for as long as the process runs.
+
+    It is not closed here, where the garbage collector is: that waits for threads.
+    """
+    if core is not None and not core.forked:
+        told = f"{face!r} was dropped while it was open; use `with`, or close it"
+        warnings.warn(told, ResourceWarning, stacklevel=3, source=face)
 
 
 def _forget_inherited() -> None:

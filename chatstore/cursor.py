@@ -29,7 +29,8 @@ MAX_SPAN = 99_999
 _PATTERN = re.compile(r"([0-9a-f]{12})-([0-9a-f]{12})-([0-9]{12})(?:\.([0-9]{5})\.([0-9]{12}))?", re.ASCII)
 
 
-_STORE_PATTERN = re.compile(r"([0-9a-f]{12})-([0-9]{16})", re.ASCII)
+# A place may grow beyond the sixteen digits that it is filled up to: a server's has the number of a transaction in it.
+_STORE_PATTERN = re.compile(r"([0-9a-f]{12})-([0-9]{16,19})", re.ASCII)
 
 
 class Position(NamedTuple):
@@ -123,7 +124,7 @@ class CursorFactory:
 
 
 class StoreCursors:
-    """Makes and reads the cursors of a whole store's log: the store's identity and sixteen digits."""
+    """Makes and reads the cursors of a whole store's log: the store's identity and sixteen digits or more."""
 
     def __init__(self, store_identity: str, before: Before | None = None) -> None:
         self._identity = store_identity
@@ -162,3 +163,8 @@ def is_cursor(text: str) -> bool:
 def _shown(value: object) -> str:
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def beginning(cursor: str) -> Cursor:
+    """The cursor before the first change of the context that a cursor belongs to."""
+    return Cursor(f"{cursor[:26]}{0:012d}")

@@ -45,7 +45,7 @@ database driver never reaches a caller: it is the `__cause__` of one of these.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ChatStoreError(Exception):
@@ -55,6 +55,15 @@ class ChatStoreError(Exception):
     """A stable name for programs, in snake case."""
     retryable: ClassVar[bool] = False
     """Whether the same call may succeed later, unchanged."""
+
+    # An exception is copied, and sent to another process, by calling its class with the message alone: some here take
+    # more, and the pool of processes that one of them ended in would break.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[ChatStoreError], args: tuple[Any, ...]) -> ChatStoreError:
+    return kind.__new__(kind, *args)
 
 
 class InvalidInput(ChatStoreError, ValueError):
@@ -113,7 +122,18 @@ class CursorExpired(InvalidInput):
 
 
 class Conflict(ChatStoreError):
-    """Something was written after the cursor given as `expect=`; nothing of this append was stored."""
+    """Something was written after the cursor given as `expect=`; nothing of this append was stored.
+
+    ```python
+    draft, head = BlockDraft(role="assistant", text="Shall I go on?"), history.head()
+    history.append_user_message("Wait!")  # somebody was sooner
+    try:
+        history.append(draft, expect=head)
+    except Conflict as conflict:
+        unseen = history.get_messages(after=head)  # read what came, and decide again
+        history.append(draft, expect=conflict.head)
+    ```
+    """
 
     code = "conflict"
 
@@ -283,7 +303,7 @@ class StoreBusy(StorageError):
 
 
 class StoreUnavailable(StorageError):
-    """The server cannot be reached, or went away; what was to be written was not, if this is what a write raised."""
+    """The server cannot be reached, or went away. If a write raised this, nothing of it was stored."""
 
     code = "store_unavailable"
     retryable = True

@@ -24,6 +24,6 @@ class Owner:
         """Raises ForkedStore in a process that inherited it."""
         if self.forked:
             raise ForkedStore(
-                "the store was opened before this process was forked, and SQLite does not survive that;"
+                "the store was opened before this process was forked, and what it has open does not survive that;"
                 " close it before the fork and open it again in the child, or start the process by spawn"
             )

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Final
 
 from chatstore import checks
@@ -29,7 +39,7 @@ LONGEST_ERROR: Final = 1_000_000
 """Bytes that are kept of an error's message and of a traceback; less where a store's `block_bytes` are."""
 CUT: Final = " [cut]"
 _WIDEST: Final = Rules(Limits(block_bytes=900_000_000, depth=200))
-"""What some store may allow; what the block's own does is looked at with its end."""
+"""The widest limits that a store may have. Those of the block's own store are applied later, by `ruled`."""
 
 
 def text(value: object) -> str:
@@ -54,7 +64,7 @@ def ending(
 
 
 def ruled(ending: Ending, context: ContextRef, *, refuse: bool = False) -> Ending:
-    """An ending as the rules of a block's context have it; `refuse`: also of the block as a whole."""
+    """An ending under the rules of a block's context; `refuse`: the whole block has to be within the limits, too."""
     rules = rules_of(context)
     data = None if ending.data is None else _data_json(json.loads(ending.data), rules)
     usage = None if ending.usage is None else usage_json(json.loads(ending.usage), rules)
@@ -132,10 +142,26 @@ def open_block(
 
 
 def stamped(blocks: Sequence[NewBlock], run_id: str | None) -> Sequence[NewBlock]:
-    """Blocks as written in a run; those that name a run of their own keep it."""
+    """The blocks with the run that they are written in; those that name a run of their own keep it."""
     if run_id is None:
         return blocks
     return [replace(block, run_id=run_id) if block.run_id is None else block for block in blocks]
+
+
+def agent(given: object, *, asynchronous: bool = False) -> None:
+    """Raises InvalidInput for what would not work when it is called in the background."""
+    if not callable(given):
+        raise InvalidInput(f"the agent is not callable: {type(given).__name__}")
+    if iscoroutinefunction(given) and not asynchronous:
+        raise InvalidInput("the agent is a coroutine function; submit it to an AsyncChatStore")
+    if isgeneratorfunction(given) or isasyncgenfunction(given):
+        raise InvalidInput("the agent is a generator function, which nobody would step through; write what it yields")
+
+
+def returned(value: object) -> None:
+    """Raises InvalidInput if what an agent returned is a generator: nothing of it was run."""
+    if isinstance(value, (Generator, AsyncGenerator)):
+        raise InvalidInput("the agent returned a generator, which nobody steps through: nothing of it was run")
 
 
 def submission(

@@ -14,14 +14,14 @@ from chatstore.block_reader import BlockReader
 from chatstore.block_writer import BlockWriter
 from chatstore.cursor import Cursor
 from chatstore.live.subscription import Opened, Subscription, Wanted
-from chatstore.model import Block, BlockDraft, JsonValue, Run, Tag
-from chatstore.operations import appending, log, marking, reading, running
+from chatstore.model import Block, BlockDraft, Context, JsonValue, Run, Tag
+from chatstore.operations import appending, histories, log, marking, reading, running
 from chatstore.operations.log import LogPage
 from chatstore.operations.reading import Range
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.requests import AppendOptions, Filters
-from chatstore.runs import RunScope, current_run
+from chatstore.runs import RunScope, current_run, history_of_current_run
 from chatstore.writing.drafts import BlockOptions
 from chatstore.writing.growing import Growing
 from chatstore.writing.waiting import wait
@@ -52,6 +52,15 @@ class History:
         """The context's id; of a context named by keys, the one that stands for them."""
         return self._context.context_id
 
+    @staticmethod
+    def current() -> History:
+        """The history of the run that goes on in this thread: for a tool that was given none.
+
+        What is written into it belongs to that run. It goes by a context variable, so that runs side by side know
+        nothing of each other. Raises UsageError where no run goes on, or one of an AsyncChatStore.
+        """
+        return history_of_current_run(History)
+
     @overload
     def append(self, drafts: BlockDraft, *, key: str | None = None, expect: str | None = None) -> Block: ...
     @overload
@@ -66,6 +75,12 @@ class History:
         `key`: a name for this append, to repeat it safely: with the same content the blocks already stored are
         returned, with other content it raises KeyConflict, and where retention removed some of them BlocksRemoved.
         `expect`: a cursor; raises Conflict, with the current head, if anything was written after it.
+
+        ```python
+        draft = BlockDraft(role="user", text="Hello")
+        first = history.append(draft, key="request-1")
+        assert history.append(draft, key="request-1") == first  # a retry
+        ```
         """
         one = isinstance(drafts, BlockDraft)
         wanted = requests.append(self._context, [drafts] if isinstance(drafts, BlockDraft) else drafts, key, expect)
@@ -126,7 +141,14 @@ class History:
         return self._append(wanted)[0]
 
     def open_message(self, *, role: str = "assistant", **options: Unpack[BlockOptions]) -> BlockWriter:
-        """Opens a message that grows: everybody sees its text as it is written. Use it as a context manager."""
+        """Opens a message that grows: everybody sees its text as it is written. Use it as a context manager.
+
+        ```python
+        with history.open_message() as answer:
+            for token in ("It is ", "18 °C."):
+                answer.write(token)
+        ```
+        """
         return self.open_block("message", role=role, **options)
 
     def open_block(self, type: str, *, role: str | None = None, **options: Unpack[BlockOptions]) -> BlockWriter:
@@ -145,7 +167,14 @@ class History:
         return writer
 
     def run(self, *, parent_run_id: str | None = None) -> RunScope:
-        """A run as a context manager: blocks that are written into this history inside belong to it."""
+        """A run as a context manager: blocks that are written into this history inside belong to it.
+
+        ```python
+        with history.run() as run:
+            history.append_status_message("Looking it up")
+        assert history.get_run(run.id).state == "completed"
+        ```
+        """
         return RunScope(self, parent_run_id)
 
     def get_run(self, run_id: str) -> Run:
@@ -208,6 +237,10 @@ class History:
         """The cursor of the last change; of a context that does not exist, the one before its first."""
         return self._read(reading.head_cursor)
 
+    def info(self) -> Context | None:
+        """The context as `store.contexts()` lists it: keys, tags, head and times; None where there is none."""
+        return self._read(histories.described)
+
     def subscribe(
         self,
         context_id: str | None = None,
@@ -224,6 +257,12 @@ class History:
         `after` is a cursor, None for the beginning, or "now". `kind` and the filters mean the same blocks as in
         `get_messages`, and never move the cursor. `follow=False` ends when caught up; `timeout` (seconds) ends
         after that long without a change. A context that does not exist yet is waited for.
+
+        ```python
+        cursor = None  # or the last one that was kept
+        for change in history.subscribe(after=cursor, kind="transcript", timeout=1):
+            cursor = change.cursor
+        ```
         """
         followed = requests.followed(self.context_id, context_id)
         wanted = requests.subscription(followed, after, kind, follow, timeout, filters)

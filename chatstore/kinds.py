@@ -47,7 +47,7 @@ def speaker_of(type: str, role: str | None, internal: bool) -> int | None:
 
 
 def speakers(views: int, roles: frozenset[str] | None) -> tuple[int, ...]:
-    """The speakers of the messages of a kind and of these roles; those of a rarer role are one, and need a look."""
+    """The speakers of the messages of a kind and of these roles. All rarer roles share one: its blocks need a look."""
     return tuple(
         speaker_of("message", role, internal) or 0
         for role in (*_SPEAKERS, None)

@@ -1,8 +1,8 @@
-"""What a history is made of: tags, parts, blocks and contexts, as frozen pydantic models."""
+"""What a history is made of: tags, parts, blocks, runs and contexts, as frozen pydantic models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
@@ -25,7 +25,7 @@ RunState = Literal["running", "completed", "failed", "cancelled", "interrupted"]
 class Model(BaseModel):
     """Base of the models: frozen, and closed to unknown fields."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
@@ -36,6 +36,13 @@ class Model(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         cls._names = {*cls.model_fields}
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Leaves out what is None or an empty tuple: half of a block is."""
+        return ((name, value) for name, value in super().__repr_args__() if value is not None and value != ())
+
+    def __str__(self) -> str:
+        return repr(self)  # with the name of the class: it is what tells one change from another
 
     @classmethod
     def made(cls, **values: Any) -> Self:
@@ -157,8 +164,8 @@ class Run(Model):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retain:
-    """What a store keeps of each history: its newest `blocks`, of these those of the last so many `days`; None keeps
-    all. Where both are given, the stricter one wins.
+    """What a store keeps of each history: its newest `blocks`, and those of the last `days`; None keeps all. Where both
+    are given, the stricter one wins.
 
     Open blocks, and all that follows them, are kept in any case.
     """

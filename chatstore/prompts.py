@@ -121,6 +121,11 @@ def within_tokens(blocks: Sequence[Block], max_tokens: int, count: Callable[[Blo
 
     The system prompt stays, whatever it costs, and is counted. Calls and their results are kept or left out together.
     What is kept begins with a turn, unless not even the last turn fits: then it is the end of that one.
+
+    ```python
+    prompt = history.get_messages(kind="prompt", last=200)
+    messages = to_openai(within_tokens(prompt, 8_000, lambda block: len(block.text) // 4))
+    ```
     """
     preamble = _preamble(blocks)
     rest = blocks[len(preamble) :]

@@ -6,16 +6,13 @@ The sync and the async classes share it, which leaves them one line a method.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict
 from uuid import UUID, uuid5
-from weakref import WeakSet
 
 from chatstore import checks, ids
 from chatstore.cursor import NOW, is_cursor
 from chatstore.errors import InvalidInput, LimitExceeded
 from chatstore.kinds import KINDS, Selection, select, tag_names
-from chatstore.limits import exceeded
-from chatstore.live.following import Following
 from chatstore.live.store_subscription import Wanted as StoreWanted
 from chatstore.live.subscription import Wanted
 from chatstore.model import Block, BlockDraft, JsonValue, Part, Tag
@@ -27,7 +24,6 @@ from chatstore.operations.transaction import ContextRef
 from chatstore.writing import drafts
 from chatstore.writing.drafts import RULES, BlockOptions, RuledContext, Rules, rules_of
 
-F = TypeVar("F", bound=Following[Any, Any, Any])
 _CONTEXT_KEYS = UUID("8c2f5ad1-0e0d-5f55-9a3e-5f0b9d0c7a11")
 DEFAULT_LIMIT = 1_000
 
@@ -119,6 +115,12 @@ def selection(kind: str, filters: Filters) -> Selection:
     return select(kind=kind, **filters)
 
 
+def store_selection(kind: str, filters: BlockFilters) -> Selection:
+    """The same for a whole store, which is not filtered by tags or runs."""
+    checks.options(filters, BlockFilters.__annotations__)
+    return select(kind=kind, **filters)
+
+
 def block_id(block: Block | str) -> str:
     """The id of a block given whole or by its id."""
     return block.id if isinstance(block, Block) else block
@@ -169,8 +171,7 @@ def subscription(
     context_id: str, after: str | None, kind: str, follow: bool, timeout: float | None, filters: Filters
 ) -> Wanted:
     """What `subscribe` follows."""
-    if after is not None and after != NOW and not isinstance(after, str):
-        raise InvalidInput(f"after= takes a cursor or 'now', not {type(after).__name__}")
+    _check_after(after)
     return Wanted(
         checks.context_id(context_id),
         selection(kind, filters),
@@ -180,22 +181,9 @@ def subscription(
     )
 
 
-def check_subscribers(known: WeakSet[F], rules: Rules) -> None:
-    """Refuses one more subscription where a store has as many open as it may; those that ended do not count."""
-    most = rules.limits.subscribers
-    if len(known) < most:
-        return
-    for subscription in [*known]:
-        if subscription._ended:
-            known.discard(subscription)
-    if len(known) >= most:
-        raise exceeded(f"{len(known) + 1:,} subscriptions open on one store", "subscribers", most)
-
-
-def store_selection(kind: str, filters: BlockFilters) -> Selection:
-    """The same for a whole store."""
-    checks.options(filters, BlockFilters.__annotations__)
-    return select(kind=kind, **filters)
+def _check_after(after: object) -> None:
+    if after is not None and not isinstance(after, str):
+        raise InvalidInput(f"after= takes a cursor or 'now', not {type(after).__name__}")
 
 
 def store_subscription(
@@ -208,8 +196,7 @@ def store_subscription(
     filters: BlockFilters,
 ) -> StoreWanted:
     """What a store's `subscribe` follows."""
-    if after is not None and not isinstance(after, str):
-        raise InvalidInput(f"after= takes a cursor or 'now', not {type(after).__name__}")
+    _check_after(after)
     chosen = _filter_keys(keys)
     return StoreWanted(
         store_selection(kind, filters),
@@ -241,6 +228,7 @@ class Listing(TypedDict):
     tags: tuple[tuple[str, str], ...]
     after: str | None
     limit: int
+    newest_first: bool
 
 
 def listing(
@@ -248,6 +236,7 @@ def listing(
     tags: Iterable[Tag | tuple[str, str]] | None,
     after: str | None,
     limit: int,
+    newest_first: bool,
 ) -> Listing:
     """A checked listing of contexts."""
     return Listing(
@@ -255,6 +244,7 @@ def listing(
         tags=tag_names(tags),
         after=None if after is None else checks.context_id(after),
         limit=checks.count(limit, "limit"),
+        newest_first=bool(newest_first),
     )
 
 

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
-from contextvars import ContextVar, copy_context
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from weakref import finalize
 
 from chatstore import checks, growing_requests, requests
 from chatstore.core import Core
-from chatstore.cursor import Cursor
-from chatstore.errors import ChatStoreError, RunCancelled, RunOver, StorageError, UsageError
+from chatstore.errors import ChatStoreError, RunCancelled, StorageError, UsageError
 from chatstore.ids import id_text, new_id, now
 from chatstore.model import JsonValue, Run
 from chatstore.operations import running
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.writing.drafts import rules_of
-from chatstore.writing.growing import ENDED, Flusher, Growing
+from chatstore.writing.flushing import Flusher
+from chatstore.writing.growing import ENDED, Growing
 from chatstore.writing.waiting import wait, wait_async
 
 if TYPE_CHECKING:
@@ -34,11 +32,10 @@ if TYPE_CHECKING:
     from chatstore.history import History
 
 T = TypeVar("T")
-_LOOK = 0.02
-"""Seconds between two looks for the end of a run that somebody waits for."""
+H = TypeVar("H")
 _log = logging.getLogger(__name__)
 _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancelled)
-_current: ContextVar[tuple[_Scope, ...]] = ContextVar("chatstore_runs", default=())
+_current: ContextVar[tuple[_Scope | _Elsewhere, ...]] = ContextVar("chatstore_runs", default=())
 
 
 def current_run(store_path: str, context_id: str) -> str | None:
@@ -49,20 +46,94 @@ def current_run(store_path: str, context_id: str) -> str | None:
     return None
 
 
+def history_of_current_run(face: type[H]) -> H:
+    """The history of the run that goes on in this thread or task. Raises UsageError where none does, or one of the
+    other face."""
+    scopes = _current.get()
+    # The innermost alone: if that is over, this task or thread has outlived it, and what it says is no part of the run
+    # outside, which may be of another context.
+    if not scopes or scopes[-1].over:
+        what = "the run that this thread or task belonged to has ended" if scopes else "no run goes on here"
+        raise UsageError(
+            f"{what}: call it inside `with history.run()`, an agent of submit() or a stream that is recorded. A thread"
+            " knows of a run if it is started by asyncio.to_thread() or contextvars.copy_context().run"
+        )
+    history = getattr(scopes[-1], "_history", None)
+    if not isinstance(history, face):
+        kind = type(history).__name__.replace("Remote", "")
+        raise UsageError(f"the run that goes on here writes into a history of another kind: take {kind}.current()")
+    return history
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """A run that was entered elsewhere, as by another process."""
+
+    id: str
+    place: tuple[str, str]
+    over: bool = False
+
+
+@contextmanager
+def written_for(run_id: str, history: AsyncHistory) -> Iterator[None]:
+    """What this task writes into a history meanwhile belongs to a run that was begun elsewhere."""
+    place = (history._store.location, history.context_id)
+    token = _current.set((*_current.get(), _Elsewhere(run_id, place)))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def as_they_end(opened: Iterable[T]) -> list[T]:
+    """Writers and runs in the order in which they end together: blocks before their runs, and runs before those that
+    they are part of."""
+    found = [*opened]
+    scopes = [one for one in found if isinstance(one, _Scope)]
+    return [*(one for one in found if one not in scopes), *reversed(scopes)]
+
+
+class Inside:
+    """Makes a run current for a while, again and again: where code of the run alternates with code that is not of it,
+    in one thread or task."""
+
+    def __init__(self, scope: _Scope) -> None:
+        self._scope = scope
+
+    @contextmanager
+    def not_yet(self) -> Iterator[None]:
+        """What is done here makes no run current beyond it: for entering the scope."""
+        token = _current.set(_current.get())
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+    def __enter__(self) -> None:
+        self._token = _current.set((*_current.get(), self._scope))
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+
+
 class _Scope:
     """What both scopes share: the run's id, its parent, its usage, and its place among the current runs."""
 
     def __init__(self, store_path: str, context: ContextRef, parent_run_id: str | None) -> None:
         if parent_run_id is not None:
             checks.name(parent_run_id, "parent_run_id")
-        self.id = id_text(new_id(now()))
-        self.place = (store_path, context.context_id)
-        self.over = False
+        self.id: str = id_text(new_id(now()))
+        self.place: tuple[str, str] = (store_path, context.context_id)
+        self.over: bool = False
         outer = [scope.id for scope in _current.get() if scope.place[0] == store_path and not scope.over]
-        self.parent_run_id = outer[-1] if parent_run_id is None and outer else parent_run_id
+        self.parent_run_id: str | None = outer[-1] if parent_run_id is None and outer else parent_run_id
         self._usage: str | None = None
         self._context = context
         self._flusher: Flusher | None = None
+
+    def __repr__(self) -> str:
+        state = "over" if self.over else "not entered" if self._flusher is None else "running"
+        return f"<{type(self).__name__} {self.id} of {self._context.context_id!r}, {state}>"
 
     def _check_new(self) -> None:
         if self._flusher is not None:
@@ -96,10 +167,14 @@ class _Scope:
         _current.set((*_current.get(), self))
 
     def _leave(self) -> list[Growing]:
-        """Is no current run any more, in whatever context it is left; the blocks to stop before it ends."""
+        """Takes it from the current runs, in whatever context it is left. Returns the blocks to stop before it ends."""
         self.over = True
-        _current.set(tuple(scope for scope in _current.get() if scope is not self))
+        self._forget()
         return [] if self._flusher is None else self._flusher.of_run(self.id)
+
+    def _forget(self) -> None:
+        """Takes it from the current runs of this context alone."""
+        _current.set(tuple(scope for scope in _current.get() if scope is not self))
 
     def _write(self, ending: RunEnding) -> Callable[[Transaction], Run]:
         ending = replace(ending, limits=rules_of(self._context).limits)
@@ -150,7 +225,7 @@ class RunScope(_Scope):
         except BaseException:
             core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
             raise
-        self._begin(core)
+        self._begin(core.flusher)
         self._enter()
         return self
 
@@ -169,8 +244,8 @@ class RunScope(_Scope):
             with suppress(ChatStoreError):
                 self._end(RunEnding("interrupted"))
 
-    def _begin(self, core: Core) -> None:
-        self._started(core.flusher)
+    def _begin(self, flusher: Flusher) -> None:
+        self._started(flusher)
         self._history._store._opened(self)
 
     def _end(self, ending: RunEnding) -> None:
@@ -201,7 +276,7 @@ class AsyncRunScope(_Scope):
         except BaseException:
             core.flusher.finish_later(self._write(RunEnding("cancelled")))  # it may have been stored
             raise
-        self._begin(core)
+        self._begin(core.flusher)
         self._enter()
         return self
 
@@ -213,6 +288,8 @@ class AsyncRunScope(_Scope):
         except ChatStoreError:
             if error is None:
                 raise
+        finally:
+            self._forget()  # shielded, it was left in a context of its own
 
     async def interrupt(self) -> None:
         """As `RunScope.interrupt`."""
@@ -220,8 +297,8 @@ class AsyncRunScope(_Scope):
             with suppress(ChatStoreError):
                 await self._end(RunEnding("interrupted"))
 
-    def _begin(self, core: Core) -> None:
-        self._started(core.flusher)
+    def _begin(self, flusher: Flusher) -> None:
+        self._started(flusher)
         self._history._store._opened(self)
 
     async def _end(self, ending: RunEnding) -> None:
@@ -235,109 +312,3 @@ class AsyncRunScope(_Scope):
             self._ended(error, write)
             raise
         self._ended(None, write)
-
-
-class RunHandle(Generic[T]):
-    """A run that an agent works on in the background.
-
-    `run` is the run as it started; `cursor` is where to subscribe from: the first change behind it is this request's
-    user message.
-    """
-
-    def __init__(self, history: History, scope: RunScope, run: Run, cursor: Cursor) -> None:
-        self.history = history
-        self.run = run
-        self.cursor = cursor
-        self._scope = scope
-        self._done = threading.Event()
-        self._value: T | None = None
-        self._error: BaseException | None = None
-
-    def wait(self, timeout: float | None = None) -> Run | None:
-        """The run once it has ended, when none of its blocks is open any more; None if that takes longer."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (run := self.history.get_run(self.run.id)).state == "running":
-            left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
-            if left <= 0:
-                return None
-            time.sleep(left)
-        return run
-
-    def result(self, timeout: float | None = None) -> T:
-        """What the agent returned; raises what it raised, or TimeoutError."""
-        if not self._done.wait(timeout):
-            raise TimeoutError(f"the run has not ended within {timeout} seconds")
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[return-value]
-
-    def cancel(self) -> None:
-        """Stops the run: the agent's next write raises RunCancelled."""
-        self.history.cancel_run(self.run.id)
-
-    def _start(self, agent: Callable[[History, str], T], prompt: str) -> None:
-        work = partial(copy_context().run, self._work, agent, prompt)
-        threading.Thread(target=work, name=f"chatstore-run-{self._scope.id}", daemon=True).start()
-
-    def _work(self, agent: Callable[[History, str], T], prompt: str) -> None:
-        self._scope._enter()
-        try:
-            self._value = agent(self.history, prompt)
-        except BaseException as error:
-            self._error = error
-        try:
-            self._scope.__exit__(None, self._error, None)
-        except RunOver as error:
-            self._error = error
-        except ChatStoreError as error:
-            _log.warning("the end of run %s is stored later: %s", self.run.id, error)
-        finally:
-            self._done.set()
-
-
-class AsyncRunHandle(Generic[T]):
-    """`RunHandle` for an event loop."""
-
-    def __init__(self, history: AsyncHistory, scope: AsyncRunScope, run: Run, cursor: Cursor) -> None:
-        self.history = history
-        self.run = run
-        self.cursor = cursor
-        self._scope = scope
-        self._task: asyncio.Task[T] | None = None
-
-    async def wait(self, timeout: float | None = None) -> Run | None:
-        """As `RunHandle.wait`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (run := await self.history.get_run(self.run.id)).state == "running":
-            left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
-            if left <= 0:
-                return None
-            await asyncio.sleep(left)
-        return run
-
-    async def result(self, timeout: float | None = None) -> T:
-        """As `RunHandle.result`."""
-        assert self._task is not None
-        return await asyncio.wait_for(asyncio.shield(self._task), timeout)
-
-    async def cancel(self) -> None:
-        """As `RunHandle.cancel`."""
-        await self.history.cancel_run(self.run.id)
-
-    def _start(self, agent: Callable[[AsyncHistory, str], Awaitable[T]], prompt: str) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._work(agent, prompt))
-        # The error is in the run, and in result() for those who ask: not asking is no mistake.
-        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
-
-    async def _work(self, agent: Callable[[AsyncHistory, str], Awaitable[T]], prompt: str) -> T:
-        self._scope._enter()
-        try:
-            value = await agent(self.history, prompt)
-        except BaseException as error:
-            await self._scope.__aexit__(None, error, None)
-            raise
-        try:
-            await self._scope.__aexit__(None, None, None)
-        except StorageError as error:
-            _log.warning("the end of run %s is stored later: %s", self.run.id, error)
-        return value

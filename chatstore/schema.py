@@ -45,10 +45,10 @@ RUN_STARTED: Final = 5
 RUN_ENDED: Final = 6
 HISTORY_ERASED: Final = 7
 
-metadata = MetaData()
+metadata: MetaData = MetaData()
 _Id = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER is SQLite's row id
 
-store_info = Table(
+store_info: Table = Table(
     "store_info",
     metadata,
     Column("name", Text, primary_key=True),
@@ -61,7 +61,7 @@ store_info = Table(
 # rows of an erased context are removed, 2 once they are; its name is a digest then. `updated_at` is the time in the
 # block or the run that the log names last; where retention has removed that, it is `settled_at`. `checksum`: of what
 # appends leave as it is.
-histories = Table(
+histories: Table = Table(
     "histories",
     metadata,
     Column("id", _Id, primary_key=True),
@@ -83,7 +83,7 @@ histories = Table(
 being_erased: ColumnClause[bool] = literal_column("histories.erased = 1")
 Index("histories_erased", histories.c.id, sqlite_where=text("erased = 1"))
 
-context_keys = Table(
+context_keys: Table = Table(
     "context_keys",
     metadata,
     Column("name", Text, nullable=False),
@@ -93,7 +93,7 @@ context_keys = Table(
     sqlite_with_rowid=False,
 )
 
-blocks = Table(
+blocks: Table = Table(
     "blocks",
     metadata,
     Column("history_id", _Id, nullable=False),
@@ -157,7 +157,7 @@ Index("blocks_pieces", blocks.c.updated_at, sqlite_where=_bare(has_pieces))
 
 # `text` is the piece that was appended, at `offset` characters; of a run's start and end it is the run's id.
 # `checksum`: see `operations.checksums`.
-changes = Table(
+changes: Table = Table(
     "changes",
     metadata,
     Column("id", _Id, primary_key=True),
@@ -188,7 +188,7 @@ def is_replacing(table: str) -> list[ColumnClause[bool]]:
     return [literal_column(f"{table}.{condition}") for condition in _REPLACING]
 
 
-runs = Table(
+runs: Table = Table(
     "runs",
     metadata,
     Column("history_id", _Id, nullable=False),
@@ -212,7 +212,7 @@ Index("runs_running", runs.c.lease_id, sqlite_where=_bare(is_running))
 
 # One for each process that has something open: it counts `beats` while it lives. `machine`, `pid` and `started` let
 # a process on the same machine see at once that it is gone.
-leases = Table(
+leases: Table = Table(
     "leases",
     metadata,
     Column("id", _Id, primary_key=True),
@@ -225,7 +225,7 @@ leases = Table(
 )
 
 # `block_index` -1 is the history itself. The tags as they read are on the block; these rows find it by them.
-tags = Table(
+tags: Table = Table(
     "tags",
     metadata,
     Column("history_id", _Id, nullable=False),
@@ -244,7 +244,7 @@ Index(
     sqlite_where=_of_history,
 )
 
-append_keys = Table(
+append_keys: Table = Table(
     "append_keys",
     metadata,
     Column("history_id", _Id, nullable=False),
@@ -257,7 +257,7 @@ append_keys = Table(
     sqlite_with_rowid=False,
 )
 
-blobs = Table(
+blobs: Table = Table(
     "blobs",
     metadata,
     Column("digest", LargeBinary(32), primary_key=True),
@@ -265,7 +265,7 @@ blobs = Table(
 )
 
 # Which blocks hold which bytes: bytes that no block holds any more can be removed.
-block_blobs = Table(
+block_blobs: Table = Table(
     "block_blobs",
     metadata,
     Column("history_id", _Id, nullable=False),

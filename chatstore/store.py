@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from inspect import iscoroutinefunction
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import NoReturn, Self, TypeVar, Unpack
 from uuid import uuid4
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection
 
-from chatstore import checks, core, growing_requests, requests
+from chatstore import addresses, checks, core, growing_requests, requests
 from chatstore.block_writer import BlockWriter
 from chatstore.core import Core, Options
 from chatstore.cursor import StoreCursors
 from chatstore.databases import Location, backup, files, inspectors, locate, locate_file
 from chatstore.databases.backup import BackupReport, Progress
-from chatstore.errors import InvalidInput, StoreClosed
+from chatstore.errors import StoreClosed
 from chatstore.history import History
 from chatstore.limits import DEFAULT, Limits
+from chatstore.live.room import check_room
 from chatstore.live.store_subscription import Opened, StoreSubscription, Wanted
 from chatstore.live.subscription import Subscription
 from chatstore.model import Context, Part, Retain, Tag
-from chatstore.operations import histories, log, reading
+from chatstore.operations import histories, places, reading
 from chatstore.operations.feed import FeedPage, feed
 from chatstore.operations.integrity.checking import CheckReport
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import Transaction
 from chatstore.redaction import Redact
 from chatstore.requests import AppendOptions, BlockFilters
-from chatstore.runs import RunHandle, RunScope
+from chatstore.run_handles import RunHandle
+from chatstore.runs import RunScope, as_they_end
 from chatstore.writing.committer import Durability
 from chatstore.writing.drafts import rules
 
@@ -44,12 +45,14 @@ S = TypeVar("S", Subscription, StoreSubscription)
 class ChatStore:
     """An open store. It may be used from many threads; each process opens its own.
 
-    `location` is a path, an `sqlite:///` URL, or `postgresql://user@host/database?schema=name` (extra `postgres`; see
-    `chatstore migrate`). A file that is not there is made, unless `create=False`. `busy_timeout`: seconds that a write
-    waits for other processes before it raises StoreBusy, and anything for a server that is away before it raises
+    `location` is a path, an `sqlite:///` URL, `postgresql://user@host/database?schema=name` (extra `postgres`; see
+    `chatstore migrate`), or the address of a `chatstore serve`: `http://host:8000`, with a `token` of it (extra
+    `http`). A file that is not there is made, unless `create=False`. `busy_timeout`: seconds that a write waits for
+    other processes before it raises StoreBusy, and anything for a server that is away before it raises
     StoreUnavailable. `wake`: how commits of other processes are noticed, one of `auto`, `inotify`, `watchfiles`, `poll`
-    and `none` (looks twice a second); on PostgreSQL `listen` in place of the first two. `listen_url`: the URL of the
-    database itself, to listen at where `location` is that of a pooler.
+    and `none` (looks twice a second); on PostgreSQL `listen` in place of the first two, or the URL of a NATS server
+    such as `nats://user:password@host:4222` (extra `nats`). `listen_url`: the URL of the database itself, to listen at
+    where `location` is that of a pooler.
     `durability`: what a power cut can take. "token" syncs no commit, so the last moments of anything; "message" syncs
     all but the text of blocks still open, so nothing that was finished; "full" syncs that too. The death of a process
     takes nothing that was acknowledged, whichever it is. On a server "message" syncs that text too, for a process may
@@ -64,7 +67,16 @@ class ChatStore:
 
     Close it, or use it as a context manager. Raises an OpenError, and leaves the file as it was, when there is
     something else at the path or a store of another format.
+
+    ```python
+    with ChatStore("chat.db") as store:
+        store.history("support-42").append_user_message("What is the weather in Paris?")
+    ```
     """
+
+    def __new__(cls, location: Location, *_: object, **__: object) -> Self:
+        """A store of this process, or for the address of a server one over HTTP."""
+        return super().__new__(addresses.face_of(cls, ChatStore, location))
 
     def __init__(
         self,
@@ -79,17 +91,26 @@ class ChatStore:
         redact: Redact | None = None,
         limits: Limits = DEFAULT,
         listen_url: str | None = None,
+        token: str | None = None,
     ) -> None:
+        addresses.check_token(token)
         self._rules = rules(limits, redact)
-        options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits, listen_url)
-        self._core: Core | None = core.acquire(location, options)
         self._place = locate(location)
+        options = Options(create, busy_timeout, wake, lease, durability, retain, redact, limits, listen_url)
+        self._core: Core | None = core.acquire(self._place, options)
         self._subscriptions: WeakSet[Subscription | StoreSubscription] = WeakSet()
-        self._writing: WeakSet[BlockWriter | RunScope] = WeakSet()
+        self._writing: WeakKeyDictionary[BlockWriter | RunScope, None] = WeakKeyDictionary()
         self._following_lock = Lock()
 
     def __repr__(self) -> str:
-        return f"ChatStore({self.location!r})"
+        shown = f"ChatStore({self.location!r})"
+        return f"<closed {shown}>" if self._core is None else shown
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be pickled: hand its location to the other process, which opens its own")
+
+    def __del__(self) -> None:
+        core.warn_of_unclosed(self, getattr(self, "_core", None))
 
     @property
     def location(self) -> str:
@@ -106,6 +127,11 @@ class ChatStore:
         """The store's own random name, kept in its file and in every cursor."""
         return self._open().database.identity
 
+    @property
+    def limits(self) -> Limits:
+        """How large what is written through this store may be."""
+        return self._rules.limits
+
     def history(self, context: str | Mapping[str, str]) -> History:
         """The history of a context, named by its id or by context keys, which are matched exactly and as a whole."""
         return History(self, requests.context(context, self._rules))
@@ -117,12 +143,13 @@ class ChatStore:
         tags: Iterable[Tag | tuple[str, str]] | None = None,
         after: str | None = None,
         limit: int = requests.DEFAULT_LIMIT,
+        newest_first: bool = False,
     ) -> list[Context]:
-        """The contexts that have all these context keys and tags, in the order they were created.
+        """The contexts that have all these context keys and tags, in the order they were created, or `newest_first`.
 
         `after` is the id of the last context of the page before.
         """
-        listing = requests.listing(keys, tags, after, limit)
+        listing = requests.listing(keys, tags, after, limit, newest_first)
         cursors = self._open().cursors
         return self._read(lambda conn: histories.contexts(conn, cursors, **listing))
 
@@ -139,9 +166,16 @@ class ChatStore:
 
         What the agent writes into the history belongs to the run, which ends when the agent does. Without `context`
         there is a new one, with an id of its own.
+
+        ```python
+        def agent(history, prompt):
+            history.append_assistant_message(f"You said: {prompt}")
+
+        handle = store.submit(agent, "Hello", context="support-42")
+        assert handle.wait(timeout=30).state == "completed"
+        ```
         """
-        if iscoroutinefunction(agent):
-            raise InvalidInput("the agent is a coroutine function; submit it to an AsyncChatStore")
+        growing_requests.agent(agent)
         history = self.history(str(uuid4()) if context is None else context)
         scope = history.run(parent_run_id=parent_run_id)
         core = self._open()
@@ -153,7 +187,7 @@ class ChatStore:
         except BaseException:
             core.flusher.finish_later(scope._write(RunEnding("cancelled")))  # it may have been stored
             raise
-        scope._begin(core)
+        scope._begin(core.flusher)
         handle: RunHandle[R] = RunHandle(history, scope, run, cursor)
         handle._start(agent, prompt)
         return handle
@@ -189,6 +223,13 @@ class ChatStore:
         """An iterator over the changes of all contexts, or of those with these context keys and tags, in order.
 
         Resume at the subscription's own `cursor`. The other parameters are those of `History.subscribe`.
+
+        ```python
+        with store.subscribe(keys={"user": "u1"}, follow=False) as changes:
+            for change in changes:
+                print(change.context_id, change)
+        cursor = changes.cursor  # for `after=`
+        ```
         """
         wanted = requests.store_subscription(after, kind, keys, tags, follow, timeout, filters)
         return self._following(StoreSubscription(_Feed(self), wanted))
@@ -225,7 +266,10 @@ class ChatStore:
                 subscription.stop()  # before it can find the store closed
             opened, self._core = self._core, None
         if opened is not None:
-            core.release(opened)
+            self._release(opened)
+
+    def _release(self, opened: Core) -> None:
+        core.release(opened)
 
     def __enter__(self) -> Self:
         return self
@@ -236,29 +280,31 @@ class ChatStore:
         self.close()
 
     def _open(self) -> Core:
-        if self._core is None:
+        opened = self._core  # once: another thread may close the store meanwhile
+        if opened is None:
             raise StoreClosed(f"{self.location} was closed; open it again")
-        self._core.check()
-        return self._core
+        opened.check()
+        return opened
 
     def _following(self, subscription: S) -> S:
         with self._following_lock:
-            requests.check_subscribers(self._subscriptions, self._rules)
+            check_room(self._subscriptions, self.limits.subscribers)
             self._subscriptions.add(subscription)
             if self._core is None:  # closed while it was made
                 subscription.stop()
         return subscription
 
     def _opened(self, writing: BlockWriter | RunScope) -> None:
-        """Knows of what was opened through this store, to end it when the store closes."""
+        """Remembers what was opened through this store, to end it when the store closes."""
         with self._following_lock:
-            self._writing.add(writing)
+            self._writing[writing] = None
 
     def _unfinished(self) -> list[BlockWriter | RunScope]:
-        if self._core is None or self._core.forked:
+        opened = self._core
+        if opened is None or opened.forked:
             return []
         with self._following_lock:
-            return sorted(self._writing, key=lambda writing: isinstance(writing, RunScope))  # blocks before their runs
+            return as_they_end(self._writing)
 
     def _write(self, write: Callable[[Transaction], T], context: str | None, *, synced: bool = True) -> T:
         return self._open().committer.run(write, synced=synced, context=context)
@@ -275,7 +321,7 @@ class _Feed:
 
     def open(self) -> Opened:
         core = self._store._open()
-        return Opened(core.hub, StoreCursors(core.database.identity, core.before), self._store._read(log.newest))
+        return Opened(core.hub, StoreCursors(core.database.identity, core.before), self._store._read(places.newest))
 
     def page(self, wanted: Wanted, after: int, limit: int) -> FeedPage:
         cursors = self._store._open().cursors

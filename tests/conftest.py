@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import threading
@@ -80,6 +81,13 @@ def no_database_opened_by_hand() -> Iterator[None]:
     opened_files.forget()
     yield
     assert not (wrong := opened_files.wrongly_opened()), ", ".join(wrong)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes where the whole suite runs, and one more than there are processors, as tests wait for other processes;
+    a part of the suite runs here, where a debugger reaches it."""
+    return (os.cpu_count() or 1) + 1 if config.args == config.getini("testpaths") else 0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

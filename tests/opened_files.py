@@ -12,8 +12,9 @@ import chatstore
 
 PACKAGE = str(Path(chatstore.__file__).parent)
 TESTS = (str(Path(__file__).parent), str(Path(PACKAGE) / "testing"))
-MAY_OPEN = ("guard.py", "placing.py")
-"""The one never closes its descriptor while SQLite has the file open; the other opens only what it makes, empty."""
+MAY_OPEN = ("guard.py", "placing.py", "foreign.py")
+"""The first never closes its descriptor while SQLite has the file open, the second opens only what it makes, empty, and
+the last reads how files begin that are no store of this process."""
 
 opened: set[tuple[str, str]] = set()
 """Files that were opened, and the modules that did."""

@@ -11,6 +11,27 @@ from pathlib import Path
 
 import pytest
 
+FORKING = """
+    import os, signal, sys
+    from chatstore import *
+
+    def child(work):
+        read, write = os.pipe()
+        if os.fork() == 0:
+            signal.alarm(10)
+            try:
+                answer = repr(work())
+            except BaseException as error:
+                answer = type(error).__name__
+            os.write(write, answer.encode())
+            os._exit(0)
+        os.close(write)
+        os.wait()
+        with open(read) as file:
+            return file.read() or "nothing"
+"""
+"""The beginning of a program that does some things in a child of its own: `child` says what came of one there."""
+
 
 def run(code: str, *values: object) -> str:
     """What a Python program in another process prints; its failure fails the test."""

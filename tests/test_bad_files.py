@@ -321,6 +321,7 @@ BESIDE: dict[str, tuple[Callable[[Path], object], int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "kept"), BESIDE.values(), ids=BESIDE)
 def test_of_a_log_that_was_left_what_is_whole_is_kept(path: Path, change: Callable[[Path], object], kept: int) -> None:
     leave_log(path, 20)

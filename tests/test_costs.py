@@ -100,6 +100,15 @@ def test_a_batch_of_many_blocks_is_one_transaction_with_one_run_of_inserts(histo
     assert len(ran.texts()) == sum(counts)
 
 
+def test_compaction_looks_at_no_block_that_was_stored_whole(history: History, ran: Statements) -> None:
+    history.append([BlockDraft(text="x") for _ in range(100)])
+    with history.open_message():
+        pass
+    ran.clear()
+    history._store.compact()
+    assert ran.count("DELETE FROM changes") == ran.count("UPDATE blocks") == 0
+
+
 def test_the_counters_are_read_again_once_another_connection_has_written(history: History, ran: Statements) -> None:
     with sqlite3.connect(history._store.path) as other:
         other.execute("UPDATE histories SET updated_at = updated_at + 1")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from other_processes import run as run_elsewhere
 
-from chatstore import AsyncChatStore, BlockDraft, ChatStore, Part, StoreBusy, core
+from chatstore import AsyncChatStore, BlockDraft, ChatStore, Part, Retain, StoreBusy, Tag, core
 from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.operations import erasing
 
@@ -62,6 +62,32 @@ def test_what_was_not_erased_to_the_end_is_when_the_store_is_opened(begun: Path,
         assert store.history("kept").count() == 1
 
 
+def test_of_a_context_that_had_everything_only_a_tombstone_stays(path: Path) -> None:
+    with ChatStore(path, retain=Retain(blocks=2)) as store:
+        history = store.history({"user": SECRET})
+        history.append([BlockDraft(role="user", text=str(number)) for number in range(5)])
+        history.tag_context(Tag(kind="k", name="n"))
+        assert store.prune() == 3
+        history.erase()
+        assert store.check().problems == ()
+    with closing(sqlite3.connect(path)) as conn:
+        left = "context_keys, tags, last_user, settled_at, count, first, first_index, created_at, updated_at"
+        assert conn.execute(f"SELECT {left} FROM histories").fetchall() == [(*[None] * 4, *[0] * 5)]
+
+
+def test_a_step_removes_so_much_whatever_the_number_of_contexts_that_are_being_erased(path: Path) -> None:
+    with ChatStore(path) as store:
+        committer, names = store._open().committer, ("a", "b", "c")
+        for name in names:
+            store.history(name).append([BlockDraft(text="x") for _ in range(erasing.STEP)])
+            committer.run(partial(erasing.erase, context=store.history(name)._context))
+        assert committer.run(lambda transaction: erasing.purge(transaction.conn)) is None
+        with closing(sqlite3.connect(path)) as conn:
+            assert conn.execute("SELECT count(*) FROM blocks").fetchone() == (erasing.STEP * (len(names) - 1),)
+        for name in names:
+            store.history(name).erase()
+
+
 def test_a_check_says_what_is_being_erased(begun: Path) -> None:
     with ChatStore(begun) as store:
         [problem] = store.check().problems
@@ -105,6 +131,7 @@ async def test_a_cancelled_erasure_comes_to_its_end(path: Path) -> None:
     assert not holding(path, SECRET)
 
 
+@pytest.mark.slow
 def test_erasing_a_large_context_keeps_the_log_short(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatStore(path, durability="token") as store:
         history = store.history("a")

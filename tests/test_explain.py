@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from chatstore import Block, BlockDraft, ChatStore, History, Part, Tag
-from chatstore.operations import leases, log
+from chatstore.operations import leases, places
 
 BLOCKS = 1_500
 TYPES = ["message", "message", "status", "function_call", "function_result", "reasoning"]
@@ -282,8 +282,8 @@ def test_what_an_append_looks_up_is_searched_by_an_index(opened: ChatStore, spy:
 
 
 def test_what_other_processes_wrote_is_searched_by_an_index(opened: ChatStore, spy: Spy) -> None:
-    _check(spy.plans(lambda: opened._read(log.newest)))
-    _check(spy.plans(lambda: opened._read(partial(log.moved, position=BLOCKS))))
+    _check(spy.plans(lambda: opened._read(places.newest)))
+    _check(spy.plans(lambda: opened._read(partial(places.moved, position=BLOCKS))))
 
 
 def test_a_block_that_grows_is_searched_by_an_index(opened: ChatStore, history: History, spy: Spy) -> None:
@@ -358,6 +358,7 @@ def test_leases_are_searched_by_an_index(opened: ChatStore, history: History, sp
         history.run().__enter__()._leave()
     held = opened._core.lease.id if opened._core else None
     assert held is not None
-    for write in (leases.renew, leases.drop, leases.take_away):
+    for write in (leases.renew, leases.drop):
         _check(spy.plans(lambda w=write: opened._write(partial(w, lease_id=held), None)))
+    _check(spy.plans(lambda: leases.take_away(lambda write: opened._write(write, None), held)))
     assert history.get_messages(last=1)[0].state == "interrupted"

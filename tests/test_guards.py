@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
@@ -22,7 +24,7 @@ from sqlalchemy.pool import Pool
 
 from chatstore import BlockDraft, ChatStore, ForkedStore, StoreReplaced
 from chatstore.databases import checkpoints
-from chatstore.databases.guard import INDEXED, LockGuard
+from chatstore.databases.guard import INDEXED, OPEN, LockGuard
 from chatstore.databases.versions import has_reset_bug
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the guard is a Linux lock")
@@ -54,6 +56,7 @@ def open_and_close(path: Path) -> None:
         file.read(16)
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 def test_a_file_that_somebody_opened_and_closed_here_loses_nothing_when_another_process_closes(
@@ -71,6 +74,36 @@ def test_a_file_that_somebody_opened_and_closed_here_loses_nothing_when_another_
     assert texts(path) == acknowledged
 
 
+@linux
+def test_a_wait_for_the_guard_that_is_interrupted_leaves_no_file_open(tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "file"
+    path.touch()
+    opened = len([*Path("/proc/self/fd").iterdir()])
+
+    class Stopped(BaseException):
+        """What a signal's handler raises."""
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    with path.open("rb+") as other:
+        alone = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, *OPEN, 0)
+        fcntl.fcntl(other, fcntl.F_OFD_SETLK, alone)
+        before = signal.signal(signal.SIGALRM, stop)
+        try:
+            with pytest.raises(Stopped):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                LockGuard(path, OPEN, patience=20)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    LockGuard(path, OPEN, patience=0).close()  # closes what had to stay open beside the other
+    assert len([*Path("/proc/self/fd").iterdir()]) == opened
+
+
+@pytest.mark.slow
 def test_without_the_guard_the_next_append_is_refused(path: Path) -> None:
     with ChatStore(path) as store:
         history = store.history("c")
@@ -88,6 +121,7 @@ def test_without_the_guard_the_next_append_is_refused(path: Path) -> None:
     assert texts(path) == ["acknowledged", "theirs"]
 
 
+@pytest.mark.slow
 @linux
 def test_writers_lose_nothing_while_every_process_opens_and_closes_the_file_by_hand(path: Path) -> None:
     ChatStore(path).close()
@@ -168,6 +202,7 @@ def _use_in_a_fork(path: Path, results: multiprocessing.SimpleQueue[str], done: 
     done.wait(30)
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_neither_keeps_nor_drops_the_lock(path: Path) -> None:
@@ -227,6 +262,7 @@ def test_no_connection_copies_the_log_by_itself(path: Path) -> None:
         assert conn.exec_driver_sql("PRAGMA journal_size_limit").scalar() == checkpoints.LIMIT
 
 
+@pytest.mark.slow
 def test_a_log_that_is_far_too_long_begins_anew_beside_readers(path: Path) -> None:
     with ChatStore(path) as store:
         history = store.history("c")
@@ -291,6 +327,7 @@ with ChatStore(sys.argv[1], durability="token") as store:
 """
 
 
+@pytest.mark.slow
 @linux
 def test_a_copy_of_the_log_whose_process_was_killed_is_taken_for_no_other_store(path: Path) -> None:
     chance = random.Random(1)

@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
+from chatstore.recorders.machine.found import _MADE_BY
+
 PACKAGE = Path(__file__).parents[1] / "chatstore"
 
 LAYERS = (
     ("errors",),
-    ("limits", "redaction"),
+    ("addresses", "limits", "redaction"),
     ("known_secrets",),
     ("cursor", "checks", "ids", "forking", "processes"),
     ("model",),
     ("changes", "kinds", "prompts"),
+    ("wire",),
     ("schema", "collecting"),
     ("operations", "wakers"),
     ("databases",),
@@ -23,10 +28,15 @@ LAYERS = (
     ("core", "requests"),
     ("growing_requests",),
     ("block_reader", "block_writer", "runs"),
+    ("run_handles",),
     ("history", "async_history"),
     ("store", "async_store"),
+    ("remote",),
     ("formats",),
     ("migrate", "copying", "chatstore"),
+    ("encoders", "recorders"),
+    ("importing",),
+    ("server",),
     ("demo", "testing"),
     ("cli",),
     ("__main__",),
@@ -35,16 +45,17 @@ LAYERS = (
 
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
-FACES = {"formats", "demo", "testing", "cli", "__main__"}
+FACES = {"formats", "encoders", "recorders", "importing", "server", "demo", "testing", "cli", "__main__"}
 
 PUBLIC_MODULES = {
     *("errors", "model", "changes", "kinds", "cursor"),
     *("history", "async_history", "store", "async_store", "live.subscription", "live.store_subscription"),
-    *("block_reader", "block_writer", "runs", "collecting", "limits", "redaction", "known_secrets"),
+    *("block_reader", "block_writer", "runs", "run_handles", "collecting", "limits", "redaction", "known_secrets"),
     *("migrate", "copying"),
+    *("wire", "wire.changes", "wire.described", "wire.drafts", "wire.framing", "wire.names", "wire.problems"),
 }
 """They define what the public package gives; `migrate` and `copying` are public by themselves: the package does not
-load Alembic, nor what only a copy needs."""
+load Alembic, nor what only a copy needs. `wire` is how the faces speak over HTTP."""
 
 BENEATH_THE_FACES = {
     ("cli.append", "writing.drafts"): "makes the draft of a type and role given as words",
@@ -57,20 +68,32 @@ BENEATH_THE_FACES = {
     ("cli.erase", "databases.repairing"): "names what repairs left beside the store",
     ("cli.info", "databases"): "finds the place that a URL means",
     ("cli.info", "databases.facts"): "prints what the database says of itself",
+    ("cli.migrate", "databases"): "tells a place on a server from that of a file",
+    ("cli.options", "addresses"): "tells the address of a server from a place of this machine",
     ("cli.options", "databases"): "leaves the password of a URL out",
     ("cli.sink", "databases.placing"): "puts a file where none is lost to it",
     ("cli.show", "requests"): "the type of the filters",
     ("cli.tail", "databases"): "finds the file that a URL means",
     ("cli.tail", "wakers.files"): "waits for a file that is not there yet",
-    ("cli.transfer", "databases"): "finds the place that a URL means",
-    ("cli.transfer", "databases.facts"): "says how much an import has taken on the disk",
-    ("cli.transfer", "checks"): "fills batches to their limit",
+    ("cli.import_command", "databases"): "finds the place that a URL means",
+    ("cli.import_command", "databases.facts"): "says how much an import has taken on the disk",
+    ("cli.import_files", "databases.foreign"): "tells databases from other files",
+    ("cli.importer", "databases.foreign"): "tells databases from other files",
     ("cli.vacuum", "databases.vacuuming"): "changes the file below the store",
+    ("encoders.shown", "prompts"): "finds the call that a result answers as a prompt does",
     ("formats.exchanges", "checks"): "parses arguments as an append does",
     ("formats.exchanges", "prompts"): "closes calls as a read of a prompt does",
     ("formats.openai_chat", "checks"): "refuses a file's line before anything of the file is written",
     ("formats.openai_chat", "prompts"): "finds the call that a result answers as a prompt does",
     ("formats.openai_chat", "writing.drafts"): "makes drafts as the named appends do",
+    ("importing.conversations", "checks"): "fills batches to their limit",
+    ("importing.contents", "checks"): "parses arguments as an append does",
+    ("importing.detecting", "databases.foreign"): "tells databases by their tables",
+    ("importing.openai_agents", "databases.foreign"): "reads a database of another program",
+    ("importing.tables", "databases.foreign"): "reads a database of another program",
+    ("importing.values", "checks"): "knows the longest name",
+    ("recorders.openai_agents.items", "checks"): "asks what the store takes as JSON, and parses arguments",
+    ("server.encoded", "live.paging"): "weighs changes as pages do",
     ("formats.openai_parts", "checks"): "knows the longest name",
     ("testing.conformance.oracle", "prompts"): "closes calls as a read of a prompt does",
 }
@@ -188,4 +211,34 @@ def names(module: str) -> Iterator[tuple[str, int]]:
 def test_the_package_loads_no_library_that_only_a_face_or_a_migration_needs() -> None:
     code = "import sys, chatstore; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
-    assert not {"alembic", "psycopg", "typer", "rich", "pytest"} & set(run.stdout.split())
+    others = {"alembic", "psycopg", "typer", "rich", "pytest", "fastapi", "uvicorn", "jwt", "httpx"}
+    assert not others & set(run.stdout.split())
+
+
+@pytest.mark.parametrize("place", sorted(set(_MADE_BY.values())))
+def test_a_script_is_found_without_importing_its_framework(place: str) -> None:
+    file, name = place.split(":")
+    code = f"import sys; from chatstore.recorders.{file} import {name}; {name}(); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    frameworks = {beginning.partition(".")[0] for beginning in _MADE_BY} - {"chatstore"}
+    assert not frameworks & {module.partition(".")[0] for module in run.stdout.split()}
+
+
+def test_events_of_our_own_are_in_the_modules_that_scripts_are_found_by() -> None:
+    assert {beginning for beginning in _MADE_BY if beginning.startswith("chatstore.")} <= MODULES.keys()
+
+
+@pytest.mark.parametrize(
+    ("recorder", "framework", "name"),
+    [
+        ("chatkit", "chatkit", "ChatKitStore"),
+        ("google_adk", "google.adk.plugins", "Recorder"),
+        ("langchain", "langchain_core", "HistoryCallbackHandler"),
+        ("mcp", "mcp", "SessionEvents"),
+        ("pydantic_ai", "pydantic_ai", "record"),
+    ],
+)
+def test_a_recorder_says_which_extra_it_needs(recorder: str, framework: str, name: str) -> None:
+    code = f"import sys; sys.modules[{framework!r}] = None; from chatstore.recorders.{recorder} import {name}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert f"pip install 'chatstore[{recorder.replace('_', '-')}]'" in run.stderr

@@ -18,6 +18,7 @@ from chatstore import (
     Change,
     ChatStore,
     StorageError,
+    StoreClosed,
     Subscription,
 )
 from chatstore.cursor import CursorFactory
@@ -25,6 +26,7 @@ from chatstore.kinds import Selection
 from chatstore.live.channel import Channel
 from chatstore.live.follower import FEW, Follower
 from chatstore.live.hub import TURNS, WAIT, Hub
+from chatstore.live.tail import Batch
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import to_entry
 from chatstore.schema import BLOCK_ADDED
@@ -79,6 +81,8 @@ async def test_a_change_is_built_once_and_wakes_a_loop_once_whatever_the_number_
             async for change in history.subscribe(after="now", **filters[number % len(filters)]):
                 given.append(change)
 
+        # Before anybody waits: who is reminded to look, and looks as the change comes, is woken twice.
+        hub_of(store)._next_turn = math.inf
         tasks = [asyncio.ensure_future(follow(number)) for number in range(MANY)]
         await reached(lambda: waiting(hub_of(store)) == MANY)
         with ChatStore(path) as sync_store, calls(monkeypatch, "call_soon_threadsafe") as wake_ups:
@@ -117,6 +121,16 @@ async def test_who_waits_on_a_loop_holds_a_timer_only_for_a_timeout_of_its_own(
         assert {*vars(subscriptions[0])} == attributes  # one more would cost each of them a dictionary of its own
         await history.append_user_message("second")
         assert len({(await task).cursor for task in tasks}) == 1
+
+
+async def test_a_subscription_that_has_not_begun_says_where_it_will(path: Path) -> None:
+    async with AsyncChatStore(path) as store:
+        history = store.history("c")
+        cursor = (await history.append_user_message("x")).cursor
+        assert [history.subscribe(after=after).cursor for after in (None, "now", cursor)] == [None, None, cursor]
+        assert store.subscribe().cursor is None
+        async with history.subscribe(after="now") as begun:
+            assert begun.cursor == cursor
 
 
 async def test_everyone_who_waits_is_made_to_look_again_within_so_many_turns(path: Path) -> None:
@@ -163,6 +177,63 @@ def test_nobody_waits_for_a_thread_that_is_gone(
         for ending in threading.enumerate():
             if ending.name == "chatstore-hub":
                 ending.join(20)
+
+
+def test_who_subscribes_after_the_thread_has_ended_gets_a_new_one(path: Path) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("no")
+
+    def join_ended() -> None:
+        for ending in threading.enumerate():
+            if ending.name == "chatstore-hub":
+                ending.join(20)
+
+    with ChatStore(path) as store:
+        hub = hub_of(store)
+        look_after, hub._look_after = hub._look_after, fail
+        with pytest.raises(RuntimeError, match="no"):
+            next(store.history("c").subscribe())
+        join_ended()
+        hub._look_after = look_after
+        store.history("c").append_user_message("x")
+        with store.history("c").subscribe() as changes:
+            next(changes)
+            assert next(store.history("d").subscribe(timeout=0), None) is None
+            assert hub._thread is not None
+            assert hub._thread.is_alive()
+
+
+def test_a_hub_that_is_closed_takes_nobody_and_starts_nothing(path: Path) -> None:
+    class Waiting:
+        loop = None
+
+        def wake(self, batch: Batch | None = None) -> None:
+            raise AssertionError("nobody waits")
+
+    with ChatStore(path) as store:
+        hub, waiter = hub_of(store), Waiting()
+        view, thread = hub.join("c", Selection()), hub._thread
+        hub.close()
+        for ask in (
+            lambda: hub.join("c", Selection()),
+            lambda: hub.listen(waiter),
+            lambda: hub.behind(view, 0, waiter),
+        ):
+            with pytest.raises(StoreClosed):
+                ask()
+        assert hub._thread is thread
+        assert not any(one.name == "chatstore-hub" for one in threading.enumerate())
+
+
+def test_what_weighs_too_much_to_be_handed_over_moves_the_end_of_a_channel(path: Path) -> None:
+    with ChatStore(path) as store:
+        hub = hub_of(store)
+        view = hub.join("c", Selection())
+        with hub._lock:
+            view.channel.skip_to(0)
+        for head in (1, 3):
+            hub.add(view.channel, LogPage([], head - 1, head))
+            assert (view.channel.head, view.channel.base, view.channel.behind(head - 1)) == (head, head, None)
 
 
 def test_what_was_written_meanwhile_is_given_before_a_timeout_ends_it(path: Path) -> None:

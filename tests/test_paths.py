@@ -135,7 +135,7 @@ def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
         "sqlite://",
         "sqlite:///:memory:",
         "sqlite:///chat.db?mode=ro",
-        "http://example.org/chat.db",
+        "ftp://example.org/chat.db",
         "nonsense://x",
         "sqlite://host:port/x",
         "a\0b",

@@ -28,6 +28,9 @@ from chatstore import (
     StoreSubscription,
     Subscription,
 )
+from chatstore.recorders import AsyncRecording, Recording
+from chatstore.recorders.machine.async_script_writer import AsyncScriptWriter
+from chatstore.recorders.machine.script_writer import ScriptWriter
 
 PACKAGE = Path(chatstore.__file__).parent
 LONGEST_FILE, LONGEST_FUNCTION = 350, 30
@@ -41,15 +44,20 @@ TWINS = [
     (BlockReader, AsyncBlockReader),
     (RunScope, AsyncRunScope),
     (RunHandle, AsyncRunHandle),
+    (Recording, AsyncRecording),
+    (ScriptWriter, AsyncScriptWriter),
 ]
+MADE_BY_CALLERS = {ChatStore, AsyncChatStore, ScriptWriter, AsyncScriptWriter}
+"""The others are handed out."""
 PROTOCOLS = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
     "__anext__": "__next__",
+    "aclose": "close",
 }
 
-Member = FunctionType | property
+Member = FunctionType | property | staticmethod
 
 
 def documented() -> list[type]:
@@ -93,14 +101,17 @@ def test_twins_take_and_return_the_same(sync: type, twin: type) -> None:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_and_functions_stay_small(path: Path) -> None:
     source = path.read_text()
-    assert len(source.splitlines()) <= LONGEST_FILE
+    lines = source.splitlines()
+    assert len(lines) <= LONGEST_FILE
     functions = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
-    assert not [f"{node.name}: {length(node)} lines" for node in functions if length(node) > LONGEST_FUNCTION]
+    lengths = [(length(node, lines), node.name) for node in functions]
+    assert not [f"{name}: {of_it} lines" for of_it, name in lengths if of_it > LONGEST_FUNCTION]
 
 
-def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """The lines of a function without its docstring."""
-    lines = (node.end_lineno or 0) - node.lineno + 1
+def length(node: ast.FunctionDef | ast.AsyncFunctionDef, file: list[str]) -> int:
+    """The lines of a function without its docstring, and without comments: a reason is no reason to split it."""
+    own = file[node.lineno - 1 : node.end_lineno]
+    lines = len(own) - sum(line.lstrip().startswith("#") for line in own)
     if ast.get_docstring(node) is not None:
         first = node.body[0]
         lines -= (first.end_lineno or 0) - first.lineno + 1
@@ -126,14 +137,14 @@ def twin_members(cls: type) -> dict[str, Member]:
     """Public members and special methods, under the names that a sync class gives them."""
     named = ((PROTOCOLS.get(name, name), member) for name, member in members(cls).items() if name != "__await__")
     found = {name: member for name, member in named if not name.startswith("_") or name.endswith("__")}
-    if cls not in (ChatStore, AsyncChatStore):  # the others are handed out, never made by a caller
+    if cls not in MADE_BY_CALLERS:
         found.pop("__init__", None)
     return found
 
 
 def signatures(member: Member) -> list[inspect.Signature]:
     """The signature, and those of its overloads, as a sync class would write them."""
-    function = member.fget if isinstance(member, property) else member
+    function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
     assert isinstance(function, FunctionType)
     overloads = get_overloads(function)
     return [as_sync(inspect.signature(each)) for each in (function, *overloads)]

@@ -52,6 +52,7 @@ def check(path: Path) -> list:
         return [*store.check().problems]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flips", [40, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_after_any_turned_bit_the_store_is_sound_again_and_sound_blocks_are_as_they_were(
     path: Path, flips: int
@@ -180,6 +181,7 @@ def test_counters_and_what_finds_blocks_are_made_anew(path: Path) -> None:
         assert len(store.contexts(keys={"user": "u1"})) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["first", "first_index"])
 @pytest.mark.parametrize("bit", [0, 1, 3, 20])
 @pytest.mark.parametrize("retained", [None, 3])
@@ -196,6 +198,7 @@ def test_a_damaged_start_of_a_history_costs_no_block(path: Path, column: str, bi
     assert contents(path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["context_id", "context_keys", "tags", "created_at", "first", "checksum", "id"])
 def test_a_bit_of_a_historys_own_row_is_turned_back(path: Path, column: str) -> None:
     fill(path)

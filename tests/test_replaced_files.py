@@ -69,6 +69,7 @@ def test_a_writer_is_refused_from_then_on(path: Path, act: Callable[[Path], obje
         assert [text for text in found if text != "after"] == acknowledged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
 async def test_a_writer_on_an_event_loop_is_refused_from_then_on(path: Path, act: Callable[[Path], object]) -> None:
     async with AsyncChatStore(path, durability="token") as store:
@@ -85,6 +86,7 @@ async def test_a_writer_on_an_event_loop_is_refused_from_then_on(path: Path, act
     assert texts(path).count("after") <= 10, "one commit, and not tried again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
 def test_whoever_streams_is_refused_from_then_on(path: Path, act: Callable[[Path], object]) -> None:
     # The close says so too: it can end nothing that is open.
@@ -111,6 +113,7 @@ def test_a_subscriber_is_told(path: Path, act: Callable[[Path], object]) -> None
                 next(changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
 async def test_a_subscriber_on_an_event_loop_is_told(path: Path, act: Callable[[Path], object]) -> None:
     async with AsyncChatStore(path) as store:
@@ -123,6 +126,7 @@ async def test_a_subscriber_on_an_event_loop_is_told(path: Path, act: Callable[[
                 await anext(changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", REFUSED.values(), ids=REFUSED)
 def test_no_backup_is_made_of_it(path: Path, act: Callable[[Path], object], tmp_path: Path) -> None:
     with ChatStore(path) as store:
@@ -133,6 +137,7 @@ def test_no_backup_is_made_of_it(path: Path, act: Callable[[Path], object], tmp_
     assert not (tmp_path / "made.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", HARMLESS.values(), ids=HARMLESS)
 def test_what_does_no_harm_loses_nothing_for_writers_and_subscribers(path: Path, act: Callable[[Path], object]) -> None:
     acknowledged = []

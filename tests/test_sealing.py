@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatstore import BlockDraft, ChatStore, History, Retain, StoreDamaged, Tag
+from chatstore.operations import marking, running
 from chatstore.schema import metadata
 
 TAG = Tag(kind="topic", name="late")
@@ -148,4 +151,22 @@ def test_an_erasure_needs_no_sound_row(path: Path) -> None:
         store.history("c").append_user_message("Hello")
         change(path, "UPDATE histories SET created_at = 7")
         store.history("c").erase()
+        assert store.check().problems == ()
+
+
+def test_what_is_marked_and_ended_in_one_commit_is_sound(path: Path) -> None:
+    with ChatStore(path) as store:
+        history = store.history("c")
+        run = history.run().__enter__()
+        answer = history.open_message()
+        tags = json.dumps([TAG.model_dump()])
+        errors = store._open().committer.run_all(
+            [
+                (partial(marking.tag_block, context=history._context, block_id=answer.block.id, added=tags), "c"),
+                (partial(running.cancel_run, context=history._context, run_id=run.id), "c"),
+            ]
+        )
+        assert errors == [None, None]
+        [block] = history.get_messages(kind="trace")
+        assert (block.state, block.tags) == ("cancelled", (TAG,))
         assert store.check().problems == ()

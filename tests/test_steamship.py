@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from data_support import data_files
 
-from chatstore import Block, BlockDraft, ChatStore, History, Tag
+from chatstore import Block, BlockDraft, ChatStore, History, Tag, last_turns
 from chatstore.formats.anthropic_prompt import to_anthropic
 from chatstore.formats.openai_prompt import to_openai
 from chatstore.writing.drafts import BlockOptions, function_call, function_result
@@ -90,6 +90,18 @@ def test_its_prompt_is_what_steamship_selected_for_the_model(captured: dict[str,
     assert system.role == "system"
     indexes = {text: index for index, _, _, text in captured["history_all"]}
     assert [block.index for block in selected] == [indexes[text[:40]] for _, text in captured["select_window_k10"]]
+
+
+@pytest.mark.parametrize(
+    ("turns", "selected"), [(0, "select_none"), (1, "select_window_k1"), (10, "select_window_k10")]
+)
+def test_a_window_of_turns_is_what_steamship_selected(
+    captured: dict[str, Any], history: History, turns: int, selected: str
+) -> None:
+    history.append(drafts_of(captured))
+    window = [block for block in last_turns(history.get_messages(kind="prompt"), turns) if block.role != "system"]
+    indexes = {text: index for index, _, _, text in captured["history_all"]}
+    assert [block.index for block in window] == [indexes[text[:40]] for _, text in captured[selected]]
 
 
 def test_it_can_be_sent_to_a_model_again(captured: dict[str, Any], history: History) -> None:

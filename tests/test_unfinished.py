@@ -5,44 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import sqlite3
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
 
 import pytest
+from held import locked, until
 from other_processes import run
 
 from chatstore import (
     AsyncChatStore,
+    AsyncHistory,
     ChatStore,
     History,
     InvalidInput,
     RunCancelled,
     StoreBusy,
+    StoreClosed,
     UsageError,
 )
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another connection keeps the write lock."""
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 def test_a_run_that_ends_keeps_the_text_of_its_open_blocks(store: ChatStore) -> None:
@@ -134,6 +119,22 @@ def test_a_submitted_run_whose_end_the_disk_refused_is_ended_later_and_has_its_r
         assert run is not None and run.state == "completed"
 
 
+def test_text_of_a_writer_that_is_dropped_is_stored_once_however_busy_the_disk_was(path: Path) -> None:
+    with ChatStore(path, busy_timeout=0.3) as store:
+        history = store.history("c")
+        writer = history.open_message()
+        growing, flusher = writer._growing, store._open().flusher
+        with locked(path):
+            writer.write("a")
+            until(lambda: growing._in_flight == "a")
+            growing.add("b")  # while the first piece is on its way
+            del writer
+            gc.collect()
+            until(lambda: bool(flusher.unfinished))
+        until(lambda: history.get_messages()[0].state == "interrupted")
+        assert history.get_messages()[0].text == "ab"
+
+
 def test_a_store_that_closes_ends_what_was_opened_through_it(path: Path) -> None:
     with ChatStore(path) as keep:
         with ChatStore(path) as store:
@@ -144,6 +145,33 @@ def test_a_store_that_closes_ends_what_was_opened_through_it(path: Path) -> None
         [block] = keep.history("c").get_messages()
         assert (block.state, block.text) == ("interrupted", "x")
         assert [run.state for run in keep.history("c").runs()] == ["interrupted"]
+
+
+def test_a_reader_of_a_block_that_has_not_ended_says_that_the_store_was_closed(path: Path) -> None:
+    with ChatStore(path) as keep, keep.history("c").open_message() as writer, ThreadPoolExecutor(1) as pool:
+        with ChatStore(path) as store:
+            reading = pool.submit(store.history("c").read_block(writer.block).result)
+            until(lambda: bool(store._subscriptions))
+        with pytest.raises(StoreClosed, match="before the block ended"):
+            reading.result(20)
+
+
+def test_a_store_that_another_thread_closes_in_the_middle_of_a_call_says_so(path: Path) -> None:
+    store = ChatStore(path)
+    checking = type(store._open()).check.__code__
+
+    def close(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code is checking:
+            sys.settrace(None)
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(store.close).result()
+
+    sys.settrace(close)
+    try:
+        with pytest.raises(StoreClosed):
+            store.history("c").append_user_message("x")
+    finally:
+        sys.settrace(None)
 
 
 def test_a_run_that_is_dropped_is_ended(store: ChatStore) -> None:
@@ -249,3 +277,27 @@ def test_a_run_is_entered_once(store: ChatStore) -> None:
         run.__enter__()
     with pytest.raises(InvalidInput):
         store.history("c").run(parent_run_id=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_run_whose_beginning_was_cancelled_is_so_though_the_store_closes_at_once(tmp_path: Path, steps: int) -> None:
+    """Wherever the cancellation finds it: what was left to the thread that commits is done before it ends."""
+
+    async def begin(history: AsyncHistory) -> None:
+        async with history.run():
+            await asyncio.Event().wait()
+
+    async def cancel(path: Path) -> None:
+        async with AsyncChatStore(path) as store:
+            history = store.history("c")
+            await history.append_user_message("so that the store is open")
+            beginning = asyncio.create_task(begin(history))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            beginning.cancel()
+            await asyncio.wait([beginning])
+
+    for number in range(12):
+        asyncio.run(cancel(tmp_path / f"{number}.db"))
+        with ChatStore(tmp_path / f"{number}.db") as store:
+            assert {run.state for run in store.history("c").runs()} <= {"cancelled"}

@@ -22,8 +22,8 @@ POOL = 10
 NOTE = f"the same rows in the same tables, one commit each, over a pool of {POOL}; no models, no checks, nobody is told"
 
 _NEW = (
-    "INSERT INTO chatstore.histories (context_id, head, count, created_at, updated_at)"
-    " VALUES (%s, 0, 0, 0, 0) RETURNING id"
+    "INSERT INTO chatstore.histories (context_id, head, count, created_at, updated_at, checksum)"
+    " VALUES (%s, 0, 0, 0, 0, 0) RETURNING id"
 )
 _COUNT = (
     "UPDATE chatstore.histories SET head = head + 1, count = count + 1, last_user = count, updated_at = %s"

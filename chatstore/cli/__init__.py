@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -15,19 +16,21 @@ from chatstore.cli import (
     demo,
     doctor,
     erase,
+    export,
+    import_command,
     info,
     ls,
     migrate,
     runs,
+    serve,
     show,
     tail,
-    transfer,
     vacuum,
 )
-from chatstore.cli.options import DEFAULT_STORE, STORE_VARIABLE
+from chatstore.cli.options import DEFAULT_STORE, STORE_VARIABLE, TOKEN, WAKE, WAKE_VARIABLE, TokenOption
 from chatstore.cli.running import EXIT_CODES, Commands
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     add_completion=False,
@@ -57,12 +60,24 @@ def _options(
         str,
         typer.Option("--store", metavar="STORE", envvar=STORE_VARIABLE, help="The store; each command takes it, too."),
     ] = DEFAULT_STORE,
+    wake: Annotated[
+        str,
+        typer.Option(
+            "--wake",
+            metavar="WAKE",
+            envvar=WAKE_VARIABLE,
+            help="How commits of other processes are noticed: auto, or the nats:// URL that the store's others use.",
+        ),
+    ] = "auto",
+    token: TokenOption = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Chat histories in one file or on PostgreSQL: append, read back by purpose, follow live."""
     assert isinstance(ctx.command, Commands)
+    WAKE.set(wake)
+    TOKEN.set(token)
     source = ctx.get_parameter_source("store")
     ctx.default_map = {
         name: {"store": store}
@@ -72,20 +87,28 @@ def _options(
     }
 
 
-app.command("tail")(tail.tail_command)
-app.command("show")(show.show_command)
-app.command("runs")(runs.runs_command)
-app.command("cancel")(runs.cancel_command)
-app.command("ls")(ls.ls_command)
-app.command("append")(append.append_command)
-app.command("info")(info.info_command)
-app.command("import")(transfer.import_command)
-app.command("export")(transfer.export_command)
-app.command("migrate")(migrate.migrate_command)
-app.command("backup")(backup.backup_command)
-app.command("copy")(copy.copy_command)
-app.command("check")(check.check_command)
-app.command("doctor")(doctor.doctor_command)
-app.command("erase")(erase.erase_command)
-app.command("vacuum")(vacuum.vacuum_command)
-app.command("demo")(demo.demo_command)
+def _add(example: str, command: Callable[..., None]) -> None:
+    """A command by the example that its help shows."""
+    _, name, *_ = example.split()
+    app.command(name, epilog=f"\b\nExample:\n  {example}")(command)
+
+
+_add("chatstore tail support-42 -f", tail.tail_command)
+_add("chatstore show support-42 --kind trace --last 20", show.show_command)
+_add("chatstore runs support-42", runs.runs_command)
+_add("chatstore cancel RUN", runs.cancel_command)
+_add("chatstore ls --key user=u1", ls.ls_command)
+_add('chatstore append support-42 "Is it raining?" --role user', append.append_command)
+_add("chatstore info", info.info_command)
+_add("chatstore import conversations.jsonl.gz", import_command.import_command)
+_add("chatstore export -o all.jsonl.gz", export.export_command)
+_add("chatstore migrate chat.db", migrate.migrate_command)
+_add("chatstore backup copy.db", backup.backup_command)
+_add("chatstore copy chat.db copy.db", copy.copy_command)
+_add("chatstore check", check.check_command)
+_add("chatstore doctor", doctor.doctor_command)
+_add("chatstore erase support-42", erase.erase_command)
+_add("chatstore vacuum", vacuum.vacuum_command)
+_add("chatstore serve", serve.serve_command)
+_add("chatstore token --read --ttl 1h", serve.token_command)
+_add("chatstore demo --store demo.db", demo.demo_command)

@@ -9,9 +9,10 @@ import typer
 
 from chatstore.cli.options import DEFAULT_STORE, JsonOption, KeyOption, StoreOption, context_of, tag_names
 from chatstore.cli.output import Output
+from chatstore.cli.reading import open_or_make
+from chatstore.cli.running import note
 from chatstore.errors import InvalidInput, InvalidText
 from chatstore.model import Tag
-from chatstore.store import ChatStore
 from chatstore.writing import drafts
 
 NamedArgument = Annotated[
@@ -64,7 +65,10 @@ def append_command(
     tags = [Tag(kind=kind, name=name) for kind, name in tag_names(tag or ())]
     content = _standard_input() if text is None or text == "-" else text
     draft = drafts.draft(type, role, content, {"author": author, "tags": tags})
-    with ChatStore(store) as opened:
+    opened, made = open_or_make(store)
+    with opened:
+        if made:
+            note(f"a new store: {opened.location}")
         block = opened.history(named).append(draft, key=idempotency_key)
     output = Output()
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreOption, of_this_machine
 from chatstore.cli.output import Output
 from chatstore.cli.progress import progress_bar
 from chatstore.cli.reading import open_to_read
@@ -32,6 +32,7 @@ def backup_command(
     if len(paths) > 2:
         raise InvalidInput("name the store and one file for the backup")
     source, target = [store, *paths][-2:]
+    of_this_machine(source, "backup")
     with open_to_read(source) as opened, progress_bar("backing up", in_bytes=True) as progress:
         report = opened.backup(target, overwrite=overwrite, progress=progress)
     output = Output()

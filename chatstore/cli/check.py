@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption, of_this_machine
 from chatstore.cli.output import Output
 from chatstore.cli.progress import progress_bar
 from chatstore.cli.reading import all_contexts, open_to_read
@@ -65,7 +65,7 @@ def _marked(store: ChatStore) -> Iterator[str]:
 def _repair(location: str, *, as_json: bool) -> bool:
     """Repairs a store, and says what was done and what is left; whether all was restored."""
     with progress_bar("checking") as progress:
-        report = repair_store(location, progress)
+        report = repair_store(of_this_machine(location, "check --repair"), progress)
     if as_json:
         Output().json({**report.model_dump(), "lost": report.lost})
     else:

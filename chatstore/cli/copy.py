@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from chatstore.cli.options import JsonOption
+from chatstore.cli.options import JsonOption, of_this_machine
 from chatstore.cli.output import Output
 from chatstore.cli.progress import progress_bar
 from chatstore.cli.reading import open_to_read
@@ -32,6 +32,8 @@ def copy_command(
     again. The store at a URL is made first by `chatstore migrate`. The copy is a store of its own: it tells who comes
     with a cursor of the original where to go on.
     """
+    for location in (source, target):
+        of_this_machine(location, "copy")
     with open_to_read(source):  # which also ends what dead processes left open
         try:
             with progress_bar("copying") as progress:

@@ -32,6 +32,7 @@ from chatstore.changes import (
     TextAppended,
 )
 from chatstore.cli.growing import GrowingText
+from chatstore.cli.options import of_this_machine
 from chatstore.cli.output import Output
 from chatstore.cli.render import compact_call, style_of, tag_text
 from chatstore.cli.running import ended_by, note
@@ -90,6 +91,8 @@ def demo_command(
 ) -> None:
     """Shows two processes at work: an agent writes, this one follows it live."""
     sources = _sources(directory)
+    if store is not None:
+        of_this_machine(store, "demo")
     with StopSignals() as stop, _opened(store) as opened:
         _show(Output(), stop, opened, sources, kept=store)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption, of_this_machine
 from chatstore.cli.output import Output
 from chatstore.cli.reading import open_to_read
 from chatstore.cli.running import FAILED
@@ -32,7 +32,7 @@ def doctor_command(
 
     The exit code is 1 where something is a problem. `chatstore check` looks at what is stored.
     """
-    location = store if path is None else path
+    location = of_this_machine(store if path is None else path, "doctor")
     output = Output()
     problems = 0
     for finding in _findings(location):
@@ -56,6 +56,8 @@ def _findings(location: str) -> Iterator[Finding]:
                 yield _waker(place)
     except ChatStoreError as error:
         yield Finding("store", "problem", f"it cannot be opened: {error}", "see what it says")
+    except OSError as error:
+        yield Finding("store", "problem", f"{error.filename}: {error.strerror}", "see that this user can reach it")
 
 
 def _waker(path: Path) -> Finding:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chatstore.cli.options import DEFAULT_STORE, ContextArgument, KeyOption, StoreOption, context_of
+from chatstore.cli.options import DEFAULT_STORE, ContextArgument, KeyOption, StoreOption, context_of, is_remote
 from chatstore.cli.output import Output
 from chatstore.cli.reading import existing_history, open_to_read
 from chatstore.cli.running import fail, note
@@ -39,7 +39,7 @@ def erase_command(
         if not yes:
             _ask(history.context_id, count)
         history.erase()
-        left = left_by_repairs(store)
+        left = [] if is_remote(store) else left_by_repairs(store)
     Output().line(f"{one_line(history.context_id)} erased: {count:,} blocks")
     for file in left:
         note(f"{file} was left by a repair, and may hold what was erased; remove it when it is not needed any more")

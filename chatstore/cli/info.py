@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 import chatstore
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption, is_remote
 from chatstore.cli.output import Output
 from chatstore.cli.reading import all_contexts, open_to_read
 from chatstore.cli.safe import one_line
@@ -33,6 +33,9 @@ def _facts(store: ChatStore, location: str) -> dict[str, str | int]:
     for context in all_contexts(store):
         contexts += 1
         blocks += context.count
+    held = ("identity", store.identity), ("contexts", contexts), ("blocks", blocks)
+    own = ("chatstore", chatstore.__version__)
+    if is_remote(location):
+        return dict([("store", store.location), *held, own])
     place, form, size, version = facts(locate(location)).items()
-    held = ("contexts", contexts), ("blocks", blocks)
-    return dict([place, ("identity", store.identity), form, *held, size, version, ("chatstore", chatstore.__version__)])
+    return dict([place, held[0], form, *held[1:], size, version, own])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, StoreOption, shown_location
+from chatstore.cli.options import DEFAULT_STORE, StoreOption, of_this_machine, shown_location
 from chatstore.cli.output import Output
 from chatstore.cli.safe import one_line
+from chatstore.databases import locate
 
 
 def migrate_command(
@@ -29,7 +31,13 @@ def migrate_command(
     """
     from chatstore.migrate import migrate  # loads Alembic, which no other command should wait for
 
-    location = store if path is None else path
+    location = of_this_machine(store if path is None else path, "migrate")
     old, new = migrate(location, partitions=partitions)
-    done = f"has format {new}, the newest; nothing to do" if old == new else f"migrated from format {old} to {new}"
-    Output().text(Text(one_line(f"{shown_location(location)}: {done}")))
+    made = old == 0 and not isinstance(locate(location), Path)  # files of format 0 are there: the first ones
+    Output().text(Text(one_line(f"{shown_location(location)}: {_done(old, new, made)}")))
+
+
+def _done(old: int, new: int, made: bool) -> str:
+    if old == new:
+        return f"has format {new}, the newest; nothing to do"
+    return f"made, of format {new}" if made else f"migrated from format {old} to {new}"

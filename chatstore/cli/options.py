@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Annotated, Final
 
 import typer
 
+from chatstore.addresses import is_address
 from chatstore.databases import locate
 from chatstore.errors import InvalidInput
 
 DEFAULT_STORE: Final = "chatstore.db"
 STORE_VARIABLE: Final = "CHATSTORE_STORE"
+WAKE_VARIABLE: Final = "CHATSTORE_WAKE"
+WAKE: Final = ContextVar("wake", default="auto")
+"""How the stores that a command opens notice commits of others and tell of their own: what `chatstore --wake` says."""
+
+TOKEN_VARIABLE: Final = "CHATSTORE_TOKEN"
+TOKEN: Final[ContextVar[str | None]] = ContextVar("token", default=None)
+"""For stores at the address of a server: what `--token` says, or the environment."""
+
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        envvar=TOKEN_VARIABLE,
+        help="Of a store at http://…; a command line can be seen by others, so better in the environment.",
+    ),
+]
 
 StoreOption = Annotated[
-    str, typer.Option("--store", metavar="STORE", help="The store: a path, or an sqlite:/// or postgresql:// URL.")
+    str,
+    typer.Option(
+        "--store", metavar="STORE", help="The store: a path, an sqlite:/// or postgresql:// URL, or a server's http://."
+    ),
 ]
 """The store of a command. Its default comes from `chatstore --store STORE` or the environment, where they say one."""
 
@@ -80,9 +102,21 @@ def shown_context(context: str | Mapping[str, str]) -> str:
     return context if isinstance(context, str) else ", ".join(f"{name}={value}" for name, value in context.items())
 
 
+def is_remote(store: str) -> bool:
+    """Whether a store is at the address of a server."""
+    return is_address(store)
+
+
 def shown_location(store: str) -> str:
-    """A store as messages name it: as it was given, but for a password."""
-    return str(locate(store)) if "://" in store else store
+    """A store as messages name it: as it was given, but for a password. Addresses of servers have none."""
+    return str(locate(store)) if "://" in store and not is_remote(store) else store
+
+
+def of_this_machine(store: str, command: str) -> str:
+    """The location of a store. Raises InvalidInput for the address of a server, which `command` is not there for."""
+    if is_remote(store):
+        raise InvalidInput(f"{command} takes a file or a database, and not the address of a server; run it over there")
+    return store
 
 
 def _pair(text: str, sign: str, what: str) -> tuple[str, str]:

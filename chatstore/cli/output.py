@@ -41,6 +41,7 @@ class Output:
 
     def json(self, value: Any) -> None:
         """Prints a value as one line of JSON."""
+        # What `write` does with characters that an encoding lacks is no JSON; JSON's own escapes read back equal.
         utf8 = codecs.lookup(self._encoding).name == "utf-8"
         self.write(f"{json_line(value, ascii_only=not utf8)}\n")
 

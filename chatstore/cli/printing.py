@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Protocol
@@ -21,6 +20,7 @@ from chatstore.cli.growing import GrowingText
 from chatstore.cli.output import Output
 from chatstore.cli.render import INDENT, Renderer
 from chatstore.model import Block
+from chatstore.wire.changes import to_object
 
 
 class Printer(Protocol):
@@ -55,7 +55,7 @@ class JsonPrinter:
         """Prints each."""
         for change in changes:
             own = {"store_cursor": cursor} if self._cursors else {}
-            self._output.json({**change_json(change), **own})
+            self._output.json({**to_object(change), **own})
 
     def end(self) -> bool:
         """No line is ever unfinished."""
@@ -78,8 +78,8 @@ class ChangePrinter:
         mark_open: bool = False,
         printed: Mapping[str, int] | None = None,
     ) -> None:
-        self.printed = dict(printed or {})
-        self.crowded = False
+        self.printed: dict[str, int] = dict(printed or {})
+        self.crowded: bool = False
         self._output = output
         self._full = full
         self._contexts = contexts
@@ -138,6 +138,8 @@ class ChangePrinter:
     def _grown(self, change: TextAppended) -> None:
         if change.block_id not in self.printed and self._was_whole(change.context_id, change.index):
             return
+        # By characters and not by changes: of text that came late pieces are joined, and may begin before what was
+        # printed.
         before = self.printed.get(change.block_id, change.offset)
         self._write(change, change.text[max(0, before - change.offset) :])
         self.printed[change.block_id] = max(before, change.offset + len(change.text))
@@ -191,9 +193,3 @@ def joined(changes: Iterable[Change], first: str | None = None) -> Iterator[Chan
             else:
                 pieces[change.block_id] = before.model_copy(update={"text": before.text + change.text})
         yield from sorted(pieces.values(), key=lambda change: change.block_id != first)
-
-
-def change_json(change: Change) -> dict[str, object]:
-    """A change as JSON, with its name as `change`."""
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(change).__name__).lower()
-    return {"change": name, **change.model_dump(mode="json")}

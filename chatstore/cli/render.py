@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from chatstore.cli.safe import json_line, one_line, printable
+from chatstore.formats.shown import said_at
 from chatstore.model import Block, Part, Run, Tag
 
 INDENT: Final = 9
@@ -47,17 +48,19 @@ _RUN_STYLES: Final = {"running": "bold cyan", "completed": "bold green"}
 class Renderer:
     """Renders for a width in columns, or for None without wrapping.
 
-    `full` shortens nothing; `contexts` names the context on each line that says what something is.
+    `full` shortens nothing; `contexts` names the context on each line that says what something is. `as_said`: with a
+    block stands when it was said, which of an imported one is before it was stored.
     """
 
-    def __init__(self, width: int | None, *, full: bool = False, contexts: bool = False) -> None:
+    def __init__(self, width: int | None, *, full: bool = False, contexts: bool = False, as_said: bool = False) -> None:
         self._width = width
+        self._as_said = as_said
         self._full = full
         self._contexts = contexts
 
     def block(self, block: Block) -> Text:
         """One block."""
-        text = self._described(block)
+        text = self._described(block, said_at(block) if self._as_said else None)
         if block.type == "message":
             self._put_below(text, block.text)
         elif block.type in _LABELS:

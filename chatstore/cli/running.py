@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from copy import copy
 from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from chatstore.cli.options import TOKEN
 from chatstore.cli.safe import one_line
 from chatstore.errors import ChatStoreError, InvalidInput
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+# Its number, for on Windows `signal` has no such name.
 _SIGPIPE: Final = 13
 
 EXIT_CODES: Final = (
@@ -24,7 +27,18 @@ EXIT_CODES: Final = (
 
 
 class Commands(TyperGroup):
-    """A group of commands whose errors end in one line and an exit code, not in a traceback."""
+    """A group of commands whose errors end in one line and an exit code, not in a traceback. Those that take a store
+    take its token too."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name."""
+        found = super().get_command(ctx, cmd_name)
+        if found is not None and {"store", "token"} & {one.name for one in found.params} == {"store"}:
+            option = copy(next(one for one in self.params if one.name == "token"))
+            option.expose_value, option.callback, option.envvar = False, _keep_token, None
+            # A copy of the program's own option, so that the token may stand before the command or behind it.
+            found.params.append(option)
+        return found
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
@@ -41,6 +55,11 @@ class Commands(TyperGroup):
             fail(str(error))
         except OSError as error:
             fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+
+
+def _keep_token(_ctx: Any, _param: Any, value: str | None) -> None:
+    if value is not None:
+        TOKEN.set(value)
 
 
 def note(message: str) -> None:

@@ -20,13 +20,12 @@ from chatstore.cli.options import (
     context_of,
 )
 from chatstore.cli.output import Output
-from chatstore.cli.reading import existing_history, open_to_read
+from chatstore.cli.reading import PAGE, existing_history, open_to_read
 from chatstore.cli.render import Renderer
+from chatstore.cli.running import note
 from chatstore.history import History
 from chatstore.model import Block
 from chatstore.requests import Filters
-
-PAGE = 1_000
 
 LastOption = Annotated[
     int | None, typer.Option("--last", "-n", min=0, metavar="N", help="Only the last N of the selected blocks.")
@@ -48,13 +47,21 @@ def show_command(
     named = context_of(context, key)
     filters = Filters(types=type or None, authors=author or None)
     output = Output()
-    renderer = Renderer(output.width, full=full)
+    renderer = Renderer(output.width, full=full, as_said=True)
+    found = False
     with open_to_read(store) as opened:
         for block in blocks(existing_history(opened, named), kind, last, filters):
+            found = True
             if as_json:
                 output.json(block.model_dump(mode="json"))
             else:
                 output.text(renderer.block(block))
+    if not found and last != 0:
+        note(
+            "no block is of that"
+            if kind == "trace"
+            else f"no block is of that in the {kind}; --kind trace has every block"
+        )
 
 
 def blocks(history: History, kind: str, last: int | None, filters: Filters) -> Iterator[Block]:

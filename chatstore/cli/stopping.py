@@ -36,6 +36,7 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         self._ear, self._mouth = socket.socketpair()
+        # As `signal.set_wakeup_fd` demands: who handles a signal must never wait.
         self._mouth.setblocking(False)
         self._listener = threading.Thread(target=self._listen, name="chatstore-signals", daemon=True)
         self._listener.start()
@@ -63,6 +64,7 @@ class StopSignals:
     def _stop(self, number: int) -> None:
         with self._lock:
             if self.received is not None:
+                # Past everything: the main thread may be in a call that does not end, and this is another thread.
                 os._exit(128 + number)
             self.received = number
             action = self._action

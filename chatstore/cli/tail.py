@@ -27,6 +27,7 @@ from chatstore.cli.options import (
     TypeOption,
     context_keys,
     context_of,
+    is_remote,
     shown_context,
 )
 from chatstore.cli.output import Output
@@ -111,7 +112,7 @@ def _keys(context: str | None, key: Sequence[str] | None, run: str | None) -> di
 
 
 def _wait_for_store(store: str, signals: StopSignals) -> None:
-    path = locate(store)
+    path = None if is_remote(store) else locate(store)
     if isinstance(path, Path) and not path.exists():
         note(f"waiting for the store {path}")
         wait_for_file(path, until=lambda: path.exists() or signals.received is not None)
@@ -181,6 +182,7 @@ class _Tail:
             for change in changes:
                 after = str(changes.cursor)
                 yield [change], after
+                # The subscription is left for reads at intervals, each of which gives the pieces of a block joined.
                 if self._printer.crowded:
                     break
             else:

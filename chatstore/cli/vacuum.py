@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption
+from chatstore.cli.options import DEFAULT_STORE, JsonOption, StoreArgument, StoreOption, of_this_machine
 from chatstore.cli.output import Output
 from chatstore.cli.progress import progress_bar
 from chatstore.cli.running import note
@@ -22,7 +22,7 @@ def vacuum_command(
     have the store open, and go on writing.
     """
     with progress_bar("giving back", in_bytes=True) as progress:
-        report = vacuum(store if path is None else path, progress=progress)
+        report = vacuum(of_this_machine(store if path is None else path, "vacuum"), progress=progress)
     output = Output()
     if as_json:
         output.json(report.model_dump())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +17,9 @@ from chatstore.databases.postgres.url import PostgresUrl, is_postgres, parse
 from chatstore.databases.sqlite import SqliteDatabase
 from chatstore.errors import InvalidInput, InvalidText, MissingExtra, UsageError
 from chatstore.wakers import WAKERS
+from chatstore.wakers.bus import Bus
+from chatstore.wakers.nats.url import is_nats
+from chatstore.wakers.nats.url import parse as parse_nats
 
 Location = str | os.PathLike[str]
 Place: TypeAlias = Path | PostgresUrl
@@ -83,14 +87,21 @@ def open_database(
 ) -> Database:
     """Opens a store. Raises an OpenError and leaves everything alone where it is none, or not of this version."""
     if isinstance(place, Path):
+        if is_nats(wake):
+            raise InvalidInput(
+                "wake= names a NATS server, and the store is a file: the processes of its machine follow that by file"
+                " events, and others cannot open it; leave wake= out, or use a postgresql:// store"
+            )
         _check_waker(wake, WAKERS)
         if listen_url is not None:
             raise InvalidInput("listen_url= is for stores on a server")
         return SqliteDatabase(place, create=create, busy_timeout=busy_timeout)
     with driver_needed():
         from chatstore.databases.postgres.database import PostgresDatabase
-    _check_waker(wake, PostgresDatabase.WAKERS)
-    return PostgresDatabase(place, busy_timeout=busy_timeout, listen_url=listen_url)
+    make_bus = _nats(wake, listen_url) if is_nats(wake) else None
+    if make_bus is None:
+        _check_waker(wake, PostgresDatabase.WAKERS, also=" or a nats:// URL")
+    return PostgresDatabase(place, busy_timeout=busy_timeout, listen_url=listen_url, make_bus=make_bus)
 
 
 @contextmanager
@@ -102,9 +113,22 @@ def driver_needed() -> Iterator[None]:
         raise MissingExtra("a postgresql:// store needs psycopg; run pip install 'chatstore[postgres]'") from error
 
 
-def _check_waker(wake: str, known: Iterable[str]) -> None:
+def _nats(wake: str, listen_url: str | None) -> Callable[[str], Bus]:
+    url = parse_nats(wake)
+    if listen_url is not None:
+        raise InvalidInput("listen_url= is for LISTEN, and with a NATS server as wake= nobody listens; leave one out")
+    try:
+        from chatstore.wakers.nats.bus import NatsBus
+    except ImportError as error:
+        raise MissingExtra("a NATS server as wake= needs nats-py; run pip install 'chatstore[nats]'") from error
+    return partial(NatsBus, url)
+
+
+def _check_waker(wake: str, known: Iterable[str], also: str = "") -> None:
     if wake not in ("auto", *known):
-        raise InvalidInput(f"unknown waker {wake!r}; it is one of auto, {', '.join(known)}")
+        scheme, url, _ = str(wake).partition("://")  # the rest may have a password in it
+        shown = f"{scheme}://…" if url else wake
+        raise InvalidInput(f"unknown waker {shown!r}; it is one of auto, {', '.join(known)}{also}")
 
 
 def _path_of_url(text: str) -> str:

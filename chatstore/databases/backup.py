@@ -110,6 +110,7 @@ def _copy(database: SqliteDatabase, new: Path, progress: Progress | None) -> Non
             if identity != database.identity:
                 raise StoreReplaced(f"{database.path} was replaced while it was open; close it and open it again")
             [(size,)] = driver(old).execute("PRAGMA page_size").fetchall()
+            # Never by copying the file: without its log that lacks what was committed last, or all of it.
             driver(old).backup(driver(copy), pages=_STEP // size, progress=_told(progress, size))
             run(old, "ROLLBACK")
     except DRIVER_ERRORS as error:
@@ -134,6 +135,7 @@ def _clean(copied: Path, new: Path, path: Path) -> None:
             while (purged := erasing.purge(conn)) is None:
                 pass
             erasing.finish(conn, purged)
+            # Not the copied file itself: what was deleted from it, or moved within it, is in its pages still.
             driver(conn).execute("VACUUM INTO ?", [str(new)])
         copied.unlink()
     except DRIVER_ERRORS as error:

@@ -29,6 +29,8 @@ class Database(Protocol):
     readers: Engine
     commits_wait: bool
     """Whether every commit waits for something, so that none may be made on an event loop."""
+    holds_at_once: int
+    """Histories that one transaction may write to, at most, so that there is room to hold those of others."""
     survived_by_writers: bool
     """Whether what was not synced may be lost while the processes that wrote it live on."""
     survives_fork: bool

@@ -68,6 +68,8 @@ class Checkpoints:
         if patience is None and not self._alone:
             _copy(conn)
             return
+        # A second connection takes the write lock: on one that is in a transaction SQLite runs no checkpoint
+        # (SQLITE_LOCKED).
         with self._connect() as other:
             if patience is not None:
                 self._begin_anew(conn, other, time.monotonic() + patience)
@@ -99,8 +101,8 @@ class Checkpoints:
     def _begin_anew(self, conn: Connection, other: Connection, deadline: float) -> None:
         """Copies the log and, once nobody reads from it any more, has it begin anew by a commit that changes nothing.
 
-        Whoever begins to read when all is copied reads the database. So does `other`, when it takes the lock again:
-        else it would be a reader of the log itself.
+        A reader that begins when all is copied reads the database alone. So does `other`, which takes the lock a second
+        time for that: otherwise it would be a reader of the log itself.
         """
         with self._locked(other, "ROLLBACK"):
             while not _copy(conn) and time.monotonic() < deadline:
@@ -129,5 +131,6 @@ class Checkpoints:
 
 def _copy(conn: Connection) -> bool:
     """Whether all of the log is in the database now."""
+    # PASSIVE waits for nobody. The other modes hold the write lock while SQLite's busy handler waits for readers.
     [(_, length, copied)] = driver(conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
     return bool(length == copied)

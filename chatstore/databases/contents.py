@@ -1,4 +1,4 @@
-"""Whether the store is still the one that was opened, for another can be restored into the files that are there.
+"""Whether the store is still the one that was opened: another can be restored into the same files.
 
 What SQLite restores comes as a commit of somebody else: after each, the store is compared with what this process knows.
 What is copied over the file by other means, `StoreFiles` sees.

@@ -44,7 +44,7 @@ class StoreFiles:
         self._overwritten = False
         self._replaced = False
         self._looked = 0.0
-        self.log_size = 0
+        self.log_size: int = 0
         """Bytes of the log, when it was last looked at."""
         self.check()
 
@@ -54,7 +54,7 @@ class StoreFiles:
             self._refuse()
 
     def check_after_commit(self) -> None:
-        """The same for what holds the commit."""
+        """The same, but for the index of the log: a commit is in the database and the log alone."""
         if self._replaced or not self._database_and_log():
             self._refuse()
 
@@ -79,8 +79,8 @@ class StoreFiles:
     def may_end_log(self) -> bool:
         """Whether the last connection may do what SQLite does at its close: copy the log into the database, remove it.
 
-        If the log was removed already, that saves what was in it: whoever had opened the store since would have begun
-        another, which stays as long as this one is open. A log of others must be left alone.
+        If the log was removed already, that saves what was in it. Had another process opened the store since, there
+        would be a log of its own, which is not removed while this process has the store open; that is left alone.
         """
         try:
             self.check()
@@ -113,6 +113,7 @@ class StoreFiles:
 
     def _index(self) -> bool:
         self._looked = time.monotonic()
+        # By device and inode: times and sizes may be equal, and a link in /proc that says `(deleted)` may be wrong.
         return _identity(self._names[2]) == self._opened[2] is not None
 
     def _what_happened(self) -> str:

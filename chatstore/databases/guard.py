@@ -27,11 +27,11 @@ Bytes: TypeAlias = tuple[int, int]
 """The first, and how many."""
 
 OPEN: Bytes = 0x40000002, 510
-"""Of the database: whoever has it open holds a shared lock here. This and the others are told in SQLite's os_unix.c."""
+"""Of the database: each process that has it open holds a shared lock here. All three are told in SQLite's os_unix.c."""
 INDEXED: Bytes = 128, 1
-"""Of the index: whoever uses it holds a shared lock here."""
+"""Of the index: each process that uses it holds a shared lock here."""
 READING: Bytes = 124, 4
-"""Of the index: whoever reads from the log, and not from the database alone, holds a lock here."""
+"""Of the index: a reader that needs the log, and not the database alone, holds a lock here."""
 
 _PAUSE = 0.002
 
@@ -60,10 +60,15 @@ class LockGuard:
         self._descriptor = os.open(path, os.O_RDWR) if sys.platform == "linux" else None
         with _lock:
             _held.add(self)
-        deadline = time.monotonic() + patience
+        try:
+            self._take(path, time.monotonic() + patience)
+        except BaseException:  # also where the file system has no such locks, and a signal's
+            self.close()
+            raise
+
+    def _take(self, path: Path, deadline: float) -> None:
         while not self._set(locked=True):
             if time.monotonic() > deadline:
-                self.close()
                 raise StoreBusy(f"another process has {path} for itself; try again when it is done")
             time.sleep(_PAUSE)
 
@@ -87,6 +92,7 @@ class LockGuard:
         """Whether any connection, of this process or another, holds a lock there. False where it cannot be told."""
         if self._descriptor is None or sys.platform != "linux":
             return False
+        # Asked as one who wants to write, for only then shared locks are in the way, and are told.
         answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, _request(fcntl.F_WRLCK, place))
         return bool(struct.unpack_from("h", answer)[0] != fcntl.F_UNLCK)
 

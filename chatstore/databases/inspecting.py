@@ -32,7 +32,7 @@ class Inspector:
         self._path = path
         self._engine = _engine(path, patience)
         with self._translated():
-            self.conn = self._engine.connect()
+            self.conn: Connection = self._engine.connect()
 
     def __enter__(self) -> Inspector:
         return self
@@ -123,6 +123,7 @@ def _engine(path: Path, patience: float) -> Engine:
 
 
 def _take_any_text(connection: sqlite3.Connection, _record: object) -> None:
+    # What a repair removes is synced in a file of its own before; the repair itself is to be as safe.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA fullfsync=ON")
     connection.execute("PRAGMA wal_autocheckpoint=0")  # that is for those who have the store open

@@ -59,6 +59,7 @@ class _Aside:
 
     def keep(self, context_id: str | None, table: str, row: dict[str, Any]) -> None:
         if self._file is None:
+            # As private as the store itself, from the first byte on.
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             self._file = open(descriptor, "w", encoding="ascii")  # noqa: SIM115, PTH123 - closed by `close`
             sync_directory(self.path.parent)
@@ -155,6 +156,7 @@ def _repair(inspector: Inspector, history_id: int, context_id: str | None, aside
         before = _problems(conn, history_id)
         repairs = HistoryRepair(conn, history_id, partial(aside.keep, context_id), partial(_say, said, context_id))
         repairs.run()
+        # Judged within the transaction: a repair that helps nothing leaves the history as it was found.
         if (after := _problems(conn, history_id)) and len(after) >= len(before):
             raise StorageError(f"the repair would not have made it better ({after[0]})")
         aside.sync()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from chatstore.databases.files import StoreFiles
 from chatstore.databases.guard import INDEXED, OPEN, LockGuard
 from chatstore.databases.sqlite_errors import DRIVER_ERRORS, translate, translate_opening
 from chatstore.errors import StoreBusy, StoreReplaced
-from chatstore.operations import log
+from chatstore.operations import places
 from chatstore.operations.prepared import driver
 from chatstore.operations.transaction import Proof
 from chatstore.wakers import LONGEST_WAIT, Waker, choose
@@ -42,7 +43,9 @@ _WRITE_PRAGMAS = (
     "PRAGMA synchronous=NORMAL",
     "PRAGMA fullfsync=ON",
     "PRAGMA checkpoint_fullfsync=ON",
+    # `_lock` waits, and sooner; so a commit that may not wait learns at once that it would have to.
     "PRAGMA busy_timeout=0",
+    # By `checkpoints` alone, which says why.
     "PRAGMA wal_autocheckpoint=0",
     "PRAGMA secure_delete=ON",  # also for what is compacted or pruned: its pages are not looked at again
 )
@@ -56,20 +59,23 @@ class SqliteDatabase:
     """One open SQLite store; see Database."""
 
     commits_wait = False
+    holds_at_once: int = sys.maxsize
     survived_by_writers = False
     survives_fork = False  # the child would take the locks of the parent for its own
     looks_every = LONGEST_WAIT
-    watches_every = 0.4
+    watches_every: float = 0.4
 
     def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
         self.path = path
-        self.location = str(path)
-        self.wal = sqlite_file.wal_of(path)
-        self._busy_timeout = self.patience = busy_timeout
-        self.identity = sqlite_file.prepare(path, create=create)
+        self.location: str = str(path)
+        self.wal: Path = sqlite_file.wal_of(path)
+        self.patience: float = busy_timeout
+        self._busy_timeout = busy_timeout
+        self.identity: str = sqlite_file.prepare(path, create=create)
         with sqlite_file.reaching(path):
+            # Before the first connection: SQLite's own locks could be dropped from the moment it takes them.
             self._guards = [LockGuard(path, OPEN, patience=busy_timeout)]
-        self.readers = _engine(path, _READ_PRAGMAS)
+        self.readers: Engine = _engine(path, _READ_PRAGMAS)
         self._writers = _engine(path, (*_WRITE_PRAGMAS, f"PRAGMA journal_size_limit={checkpoints.LIMIT}"))
         self._past = Past(self.identity)
         self._synced = False
@@ -137,14 +143,14 @@ class SqliteDatabase:
         self, conn: Connection, contexts: Sequence[str], since: int | None
     ) -> tuple[dict[str, int] | None, int | None]:
         """Those in the store's log behind the place `since`: it is in the order of the commits here."""
-        return (None, log.newest(conn)) if since is None else log.moved(conn, since)
+        return (None, places.newest(conn)) if since is None else places.moved(conn, since)
 
     def waker(self, wake: str) -> Waker:
         """The waker of that name, or the best that works for the store's files."""
         return choose(wake, self.wal)
 
     def _lock(self, conn: Connection, statement: str = "BEGIN IMMEDIATE", *, patient: bool = True) -> bool:
-        """SQLite's own busy handler sleeps up to 100 ms between tries, and whoever came last may win; short sleeps of
+        """SQLite's own busy handler sleeps up to 100 ms between tries, and the last to come may win; short sleeps of
         random length serve contending processes sooner and more evenly."""
         began, wait = time.monotonic(), _FIRST_WAIT
         while True:
@@ -259,6 +265,7 @@ class SqliteDatabase:
     def close(self) -> None:
         """Closes the connections that no one has out."""
         if self._files.may_end_log():
+            # Or else SQLite would find our own lock beside its last connection, and leave the log where it is.
             for guard in self._guards:
                 guard.release()
         self._disconnect()
@@ -305,4 +312,6 @@ def _setup(pragmas: tuple[str, ...]) -> Any:
 
 
 def _primary_code(error: sqlite3.Error) -> int:
+    # SQLITE_BUSY has extended codes above its low byte, such as SQLITE_BUSY_RECOVERY while another process recovers the
+    # log.
     return error.sqlite_errorcode & 0xFF

@@ -26,6 +26,7 @@ _NOT_TEXT = "Could not decode to UTF-8"
 def translate(error: Exception, path: Path) -> ChatStoreError:
     """The error of our tree for an error of an open store."""
     original, name = _original(error)
+    # By the beginning: extended codes say which kind it was, and more of them come with SQLite's versions.
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreBusy(f"{path} stayed locked by another process; try again, or raise busy_timeout")
     if name == "SQLITE_FULL":

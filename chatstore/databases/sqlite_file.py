@@ -176,7 +176,7 @@ def _has_content(path: Path) -> bool:
 def _create(path: Path) -> None:
     """Makes a whole store beside the path, then links it there: no other process ever sees half of one.
 
-    Whoever loses the race to link finds the winner's store, and uses that.
+    A process that loses the race to link it finds the winner's store, and uses that.
     """
     for left in (wal_of(path), path.with_name(f"{path.name}-journal")):
         if _has_content(left) and not path.exists():
@@ -185,8 +185,10 @@ def _create(path: Path) -> None:
         # A private directory gives the file its mode 0600 before there is anything in it to read.
         with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}-", dir=path.parent) as directory:
             new = Path(directory) / "new.db"
+            # Its connection is closed by then, and so nothing of it is in a log that would have to move with it.
             _fill(new)
             new.chmod(0o600)
+            # A link fails where there is a file by now, and a rename would take the place of who was faster.
             os.link(new, path)
     except FileExistsError:
         pass
@@ -202,6 +204,8 @@ def _fill(path: Path) -> None:
     engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)), poolclass=NullPool)
     event.listen(engine, "connect", _begin_by_hand)
     with engine.connect() as conn:
+        # In this order: both of the first cannot be changed once there is a table without a VACUUM, and the size not at
+        # all in WAL mode (https://www.sqlite.org/pragma.html#pragma_page_size).
         for pragma in (f"page_size={PAGE_SIZE}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL"):
             conn.exec_driver_sql(f"PRAGMA {pragma}")
         conn.exec_driver_sql("BEGIN IMMEDIATE")

@@ -50,18 +50,19 @@ class FileTarget:
         with sqlite_file.reaching(path):
             self._new = path.parent / f".{path.name[:100]}-copying" / "copy.db"
             self._new.parent.mkdir(mode=0o700, exist_ok=True)
-        self.unfinished = f"the directory {self._new.parent}"
+        self.unfinished: str = f"the directory {self._new.parent}"
         if not self._new.exists():
             sqlite_file.prepare(self._new, create=True)
         try:
             self._inspector = Inspector(self._new, patience=0.3)
-            self.identity = self._claim()
+            self.identity: str = self._claim()
         except StoreBusy as error:
             raise _is_worked_on(path) from error
 
     def _claim(self) -> str:
         """Locks the file until the connection is closed; the identity of the copy."""
         try:
+            # Locks are then kept from one transaction to the next, and end with the process however that ends.
             run(self._inspector.conn, "PRAGMA locking_mode=EXCLUSIVE")
             with self.transaction() as conn:
                 sqlite_file.check_version(self._inspector.number("user_version"), self._new)
@@ -83,6 +84,7 @@ class FileTarget:
         driver(self._inspector.conn).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.close()
         try:
+            # A link fails where there is a file by now; a rename would replace it.
             self._path.hardlink_to(self._new)
         except FileExistsError:
             raise InvalidInput(f"{self._path} was made meanwhile, and left as it is; the copy is {self._new}") from None

@@ -22,6 +22,8 @@ AnthropicMessage: TypeAlias = JsonValue
 """A message as Anthropic's package takes it: a dict. Its own types are not imported here."""
 Said: TypeAlias = tuple[str, Item]
 
+_THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
+
 OPENING: Final = "(The conversation begins here.)"
 """What the user is made to say where the assistant would be the first to speak."""
 
@@ -46,8 +48,9 @@ def to_anthropic(blocks: Iterable[Block], read_bytes: ReadBytes | None = None) -
       among the blocks is left out, and a call without a result gets one that says so. Several results are one.
     - A call id that came before in the request, or that is none for Anthropic, becomes the id of the call's block.
       Arguments that are no JSON object are the member `arguments` of one.
-    - Reasoning is sent where `data["signature"]` of its block has Anthropic's signature. It is not part of a prompt
-      by kind: give the blocks of kind `trace` where the model has to see it again.
+    - Reasoning is sent where `data["signature"]` of its block has Anthropic's signature, or `data["redacted_thinking"]`
+      what Anthropic sealed. It is not part of a prompt by kind: give the blocks of kind `trace` where the model has to
+      see it again, as between a call with thoughts before it and its answer.
     - Text that was written until a stop is kept; blank text is left out. A part that has no place is named in words.
     """
     render = partial(_item, read_bytes=reader(read_bytes))
@@ -64,9 +67,12 @@ def to_anthropic(blocks: Iterable[Block], read_bytes: ReadBytes | None = None) -
 
 def _said(exchange: Exchange, render: Render) -> Iterator[Said]:
     for thought in exchange.thoughts:
-        signature = thought.data.get("signature") if isinstance(thought.data, dict) else None
+        data = thought.data if isinstance(thought.data, dict) else {}
+        signature, redacted = data.get("signature"), data.get("redacted_thinking")
         if isinstance(signature, str) and signature:
             yield "assistant", {"type": "thinking", "thinking": thought.text, "signature": signature}
+        elif isinstance(redacted, str) and redacted:
+            yield "assistant", {"type": "redacted_thinking", "data": redacted}
     if exchange.said is not None:
         for item in items(exchange.said, render if exchange.role == "user" else nothing):
             yield exchange.role, item
@@ -89,7 +95,7 @@ def _followed(said: list[Said]) -> list[Said]:
     """Without the thoughts at the end of an assistant's message: something has to follow them there."""
     kept: list[Said] = []
     for role, item in reversed(said):
-        if item["type"] != "thinking" or (kept and kept[-1][0] == "assistant"):
+        if item["type"] not in _THOUGHTS or (kept and kept[-1][0] == "assistant"):
             kept.append((role, item))
     return kept[::-1]
 

@@ -50,12 +50,19 @@ def _messages(exchange: Exchange, render: Render) -> Iterator[OpenAIMessage]:
         return
     content = None if said is None else _content(items(said, nothing))
     if exchange.calls:
-        calls = [tool_call(call.id, call.name, call.text) for call in exchange.calls]
+        calls = [_call(call) for call in exchange.calls]
         yield {"role": "assistant", "content": content, **named, "tool_calls": calls}
         yield from map(_result, exchange.calls)
         yield from _shown(exchange.calls, render)
     elif content is not None:
         yield {"role": "assistant", "content": content, **named}
+
+
+def _call(call: Call) -> OpenAIMessage:
+    """A call; one of a custom tool, as a recorder marks it, takes any text and not JSON alone."""
+    if isinstance(call.block.data, dict) and call.block.data.get("custom") is True:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.block.text}}
+    return tool_call(call.id, call.name, call.text)
 
 
 def _result(call: Call) -> OpenAIMessage:

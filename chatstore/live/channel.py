@@ -21,7 +21,7 @@ from chatstore.live.tail import Batch
 
 MAX_ENTRIES = 512
 MAX_CHARACTERS = 1_000_000
-"""What a channel keeps for subscriptions that are nearly there; who is further behind reads the database."""
+"""What a channel keeps for subscriptions that are nearly there; one that is further behind reads the database."""
 
 
 class Waiter(Protocol):
@@ -50,17 +50,17 @@ _BEGINNING = Position(0)
 class Channel:
     """A window on the end of one history's log: what is given out between `base` and `head`, in order.
 
-    Until someone has caught up there is no window (`head` is None). Whoever waits stands at the head, or has read on
-    behind it. No I/O and no locks: the hub holds its lock around every call.
+    Until someone has caught up there is no window (`head` is None). A subscription that waits stands at the head, or
+    has read on behind it. No I/O and no locks: the hub holds its lock around every call.
     """
 
     __slots__ = ("__weakref__", "_characters", "_entries", "base", "context_id", "failure", "head", "mark", "waiting")
 
     def __init__(self, context_id: str) -> None:
-        self.context_id = context_id
-        self.mark = context_mark(context_id)
+        self.context_id: str = context_id
+        self.mark: str = context_mark(context_id)
         self.head: int | None = None
-        self.base = 0
+        self.base: int = 0
         self.failure: Exception | None = None
         self.waiting: set[View] = set()
         self._entries: deque[Entry] = deque()
@@ -71,6 +71,7 @@ class Channel:
         if self.head is None:
             return True
         for entry in entries:
+            # The hub's thread may have read it from the database before this process came to hand it over.
             if entry.sequence <= self.head:
                 continue
             if entry.sequence != self.head + 1:
@@ -125,8 +126,8 @@ class View:
     __slots__ = ("__weakref__", "_batch", "_cursors", "_waiting", "channel", "selection")
 
     def __init__(self, channel: Channel, selection: Selection, cursors: CursorFactory) -> None:
-        self.channel = channel
-        self.selection = selection
+        self.channel: Channel = channel
+        self.selection: Selection = selection
         self._cursors = cursors
         self._batch: Batch | None = None
         self._waiting: dict[AbstractEventLoop | None, set[Waiter]] = {}
@@ -165,6 +166,7 @@ class View:
         if entries is None or self.channel.head is None:
             return None
         wanted = [entry for entry in entries if joining.wants(self.selection, entry)]
+        # Kept for all who see the channel alike: those that waited ask for the same one after the other.
         self._batch = Batch(position, self.channel.head, wanted, joining.ready(wanted, _BEGINNING, self._cursors))
         return self._batch
 

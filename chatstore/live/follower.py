@@ -15,7 +15,7 @@ from chatstore.operations.log import LogPage
 from chatstore.operations.rows import Cursors
 
 PAGE = 256
-"""Changes read at once; who is further behind than that reads for itself."""
+"""Changes read at once; where there are more, each subscription reads pages for itself."""
 FEW = 4
 """Channels that are all read at every look; of more than that it is asked first which have moved."""
 
@@ -33,7 +33,7 @@ class Followed(Protocol):
         """That of a context."""
 
     def stale(self) -> Iterable[Channel]:
-        """Those that were told of a gap since this was last asked."""
+        """The channels that have a gap, each of which is given once."""
 
     def add(self, channel: Channel, page: LogPage) -> None:
         """Takes what was read behind the head of a channel."""
@@ -59,8 +59,9 @@ class Follower:
         """Reads what is new, everywhere or in contexts with these marks. Whether anybody has committed since the last
         look.
 
-        The version is looked at before what it stands for is read. But few channels are read at first, for that is
-        the shortest way from a commit to who waits for it; not while it is this process that commits.
+        The version is looked at before what it stands for is read. Only where few channels are followed, they are read
+        first: that is the shortest way from a commit to those who wait for it. While this process itself commits, it
+        would be for nothing.
         """
         if marks is not None:
             self._followed.tell()
@@ -79,6 +80,8 @@ class Follower:
 
     def _read_all(self) -> bool:
         self._place = None
+        # Gaps are read with the rest. The place is given up, for channels are read one by one, each up to a place of
+        # its own.
         self._followed.stale()
         return self._read_each(self._followed.channels())
 
@@ -87,6 +90,7 @@ class Follower:
         names = [channel.context_id for channel in channels]
         moved, self._place = self._database.moved(self._conn, names, self._place)
         if moved is None:
+            # The database cannot tell which have moved, or this is the first time that it was asked: all are looked at.
             return self._read_each(channels)
         found = [(self._of(context_id), head) for context_id, head in moved.items()]
         behind = {channel for channel, head in found if channel is not None and (channel.head or 0) < head}

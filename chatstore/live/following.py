@@ -11,14 +11,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from math import inf
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar, cast
 
 from chatstore.changes import Change
+from chatstore.cursor import Cursor
 from chatstore.errors import StoreClosed, UsageError, WrongEventLoop
 from chatstore.live.channel import Waiter
 from chatstore.live.paging import PageSize
 from chatstore.live.tail import Batch
+from chatstore.wire.framing import sse_of
 
 LONGEST_WAIT = 30.0
 """Seconds after which a waiting thread looks again, unasked. On an event loop the hub sees to that, for all at once:
@@ -91,6 +94,11 @@ class Following(ABC, Generic[W, O, P]):
         self._ended = False
         self._last_change = 0.0
 
+    @property
+    @abstractmethod
+    def cursor(self) -> Cursor | None:
+        """Where to resume."""
+
     @abstractmethod
     def _start(self, opened: O) -> None:
         """Takes the place to begin at; raises where that is none."""
@@ -118,11 +126,20 @@ class Following(ABC, Generic[W, O, P]):
         """Seconds after which to look again, whether woken or not, where that is known to be worth it."""
         return None
 
+    def _state(self) -> str:
+        return "ended" if self._ended else f"at {self.cursor}" if self._started else "not begun"
+
     def _begin_with(self, opened: O) -> None:
         self._start(opened)
         self._opened = opened
         self._started = True
         self._last_change = time.monotonic()
+
+    def _take(self) -> Change | None:
+        change = self._tail.take()
+        if change is not None and self._wanted.timeout is not None:
+            self._last_change = time.monotonic()
+        return change
 
     def _is_over(self) -> bool:
         """Whether nothing will follow what was ready."""
@@ -155,10 +172,14 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
         self._begin_with(source.open())
 
     def __next__(self) -> Change:
+        if (change := self._next()) is None:
+            raise StopIteration
+        return change
+
+    def _next(self, until: float = inf) -> Change | None:
+        """The next change; None at the end, and when there was none by a time."""
         while not self._ended:
-            if (change := self._tail.take()) is not None:
-                if self._wanted.timeout is not None:
-                    self._last_change = time.monotonic()
+            if (change := self._take()) is not None:
                 return change
             try:
                 if self._is_over():
@@ -166,19 +187,33 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
                 if not self._caught_up:
                     self._feed(self._source.page(self._wanted, self._place(), self._pages.limit))
                 elif not self._look(self):
-                    self._wait()
+                    if (left := until - time.monotonic()) <= 0:
+                        return None
+                    self._wait(left)
             except StoreClosed:
                 if not self._ended:  # or else it is the store's own close that ended the subscription
                     raise
         self.close()
-        raise StopIteration
+        return None
 
-    def _wait(self) -> None:
+    def sse(self, *, heartbeat: float = 15.0) -> Iterator[bytes]:
+        """The changes as server-sent events, for the streaming response of a web framework of your own.
+
+        `id:` is the cursor to resume at, `event:` the kind of change, `data:` one line of JSON. Where nothing comes for
+        `heartbeat` seconds there is an event of that name with the cursor, so that no proxy takes it for dead.
+        """
+        while True:
+            change = self._next(time.monotonic() + heartbeat)
+            if change is None and self._ended:
+                return
+            yield sse_of(change, self.cursor)
+
+    def _wait(self, left: float) -> None:
         patience, soon = self._patience(), self._soon()
         if self._ended:
             return
         try:
-            self._gate.acquire(timeout=min(one for one in (patience, soon, LONGEST_WAIT) if one is not None))
+            self._gate.acquire(timeout=min(one for one in (patience, soon, left, LONGEST_WAIT) if one is not None))
         except BaseException:  # interrupted: nobody waits any more, and the hub must not keep it alive
             self._forget(self)
             raise
@@ -217,16 +252,29 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
         self._iterating = False
 
     async def __anext__(self) -> Change:
+        if (change := await self._next()) is None:
+            raise StopAsyncIteration
+        return change
+
+    async def sse(self, *, heartbeat: float = 15.0) -> AsyncIterator[bytes]:
+        """As `Subscription.sse`."""
+        while True:
+            change = await self._next(time.monotonic() + heartbeat)
+            if change is None and self._ended:
+                return
+            yield sse_of(change, self.cursor)
+
+    async def _next(self, until: float = inf) -> Change | None:
+        """The next change; None at the end, and when there was none by a time."""
         if self._iterating:
             raise UsageError("the subscription is already waited for by another task; subscribe once for each")
         self._iterating = True
         try:
+            # Each step looks: a future of another loop would never wake who waits for it.
             if self.loop is not asyncio.get_running_loop():
                 await self._begin()
             while not self._ended:
-                if (change := self._tail.take()) is not None:
-                    if self._wanted.timeout is not None:
-                        self._last_change = time.monotonic()
+                if (change := self._take()) is not None:
                     return change
                 try:
                     if self._is_over():
@@ -234,7 +282,9 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
                     if not self._caught_up:
                         self._feed(await self._source.page(self._wanted, self._place(), self._pages.limit))
                     elif not self._look(self):
-                        await self._until_woken()
+                        if (left := until - time.monotonic()) <= 0:
+                            return None
+                        await self._until_woken(left)
                 except StoreClosed:
                     if not self._ended:
                         raise
@@ -244,7 +294,7 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
         finally:
             self._iterating = False
         await self.close()
-        raise StopAsyncIteration
+        return None
 
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
@@ -255,14 +305,14 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
             self.loop = loop
             self._begin_with(opened)
 
-    def _until_woken(self) -> asyncio.Future[None]:
+    def _until_woken(self, left: float) -> asyncio.Future[None]:
         """Made after the hub was asked: on this loop nobody can have called `wake` in between."""
         assert self.loop is not None
         self._woken = woken = self.loop.create_future()
         patience = self._patience()
         if self._ended:
             woken.set_result(None)
-        elif limits := [one for one in (patience, self._soon()) if one is not None]:
+        elif limits := [one for one in (patience, self._soon(), left) if one not in (None, inf)]:
             timer = self.loop.call_later(min(limits), self.wake)
             woken.add_done_callback(lambda _: timer.cancel())
         return woken

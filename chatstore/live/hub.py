@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakValueDictionary
 
@@ -27,13 +26,14 @@ from chatstore.kinds import Selection
 from chatstore.live.channel import Channel, View, Waiter, Woken
 from chatstore.live.follower import Follower
 from chatstore.live.tail import Batch
+from chatstore.live.waking import wake
 from chatstore.operations.log import LogPage
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement
 from chatstore.wakers import Waker
 
 TURNS = 60
-"""Looks, no further apart than the database says, within which each that waits is made to look again for itself."""
+"""In so many looks of the hub, each subscription that waits is made once to look for itself, unasked."""
 
 WAIT = Batch(0, 0, (), ())
 """What `Hub.behind` answers where there is nothing new."""
@@ -135,6 +135,8 @@ class Hub:
 
     def announce(self, commits: Announcement) -> None:
         """Hands over what this process just committed."""
+        # Without the lock, which each append would have to take: whoever joins at this moment reads the database once
+        # more before it waits.
         if not self._channels and not self._listening:
             return
         with self._lock:
@@ -175,11 +177,13 @@ class Hub:
         return _moved_on(channel, before)
 
     def _listeners(self) -> list[Woken]:
+        """Who listens for any commit; nobody does any more. Called with the lock held."""
         listening, self._listening = self._listening, set()
         loops = {waiter.loop for waiter in listening}
         return [Woken(loop, [waiter for waiter in listening if waiter.loop is loop]) for loop in loops]
 
     def _everyone(self) -> list[Woken]:
+        """All who wait or listen. Called with the lock held."""
         return self._released([*self._channels]) + self._listeners()
 
     def _serve(self) -> None:
@@ -211,6 +215,8 @@ class Hub:
         with self._lock:
             channels = [*self._channels.values()]
             woken = self._everyone()
+            # Those of now stay with who holds them, and with the failure; the next to join gets a channel that has
+            # none.
             self._channels, self._views = WeakValueDictionary(), WeakValueDictionary()
             self._stale.clear()
             self._thread = None
@@ -227,6 +233,7 @@ class Hub:
                 self._waker = waker
             found = False
             while not self._closed:
+                # What the waker found, it has had looked at already.
                 if not found:
                     follower.look()
                 self._database.check_in_place()
@@ -239,22 +246,24 @@ class Hub:
                 self._waker = None
             waker.close()
 
+    # From here on to `tell`: what the follower asks of the hub (see `follower.Followed`).
+
     def count(self) -> int:
         """How many contexts are followed."""
         return len(self._channels)
 
     def channels(self) -> list[Channel]:
-        """Their channels."""
+        """The channels of all contexts that are followed."""
         with self._lock:
             return [channel for found in self._channels.valuerefs() if (channel := found()) is not None]
 
     def channel(self, context_id: str) -> Channel | None:
-        """That of one, if anybody follows it."""
+        """The channel of one context, if anybody follows it."""
         with self._lock:
             return self._channels.get(context_id)
 
     def stale(self) -> Iterable[Channel]:
-        """Those with a gap that nobody has been told of yet."""
+        """The channels that have a gap, each of which is given once."""
         with self._lock:
             stale, self._stale = self._stale, set()
         return stale
@@ -264,6 +273,7 @@ class Hub:
         with self._lock:
             before = channel.head
             if page.position < page.head > (before or 0):
+                # More than is handed over to all (see `log.news`): each reads it in pages, when it gets there.
                 channel.skip_to(page.head)
             channel.fill(page.entries, page.position)
             woken = _moved_on(channel, before)
@@ -300,30 +310,11 @@ class Hub:
         return [woken for channel in found if channel is not None for woken in channel.release()]
 
     def _wake(self, woken: Iterable[Woken]) -> None:
-        """Wakes subscriptions, those of an event loop with one call to it, and with none on its own thread."""
-        loops: dict[AbstractEventLoop | None, list[Woken]] = {}
-        for group in woken:
-            loops.setdefault(group.loop, []).append(group)
-        for loop, groups in loops.items():
-            if loop is None:
-                for group in groups:
-                    _wake_all(group.waiters, None)
-            elif loop is _running_loop():
-                self._deliver(groups)
-            else:
-                try:
-                    loop.call_soon_threadsafe(self._deliver, groups)
-                except RuntimeError:  # the loop is closed: nobody waits there any more
-                    _log.debug("an event loop closed before its subscriptions")
+        wake(woken, self._batch)
 
-    def _deliver(self, woken: Iterable[Woken]) -> None:
-        """Gives those who waited on this event loop what came, looked for once for all that see it alike."""
-        for group in woken:
-            batch = None
-            if group.view is not None and group.position is not None:
-                with self._lock:
-                    batch = group.view.behind(group.position)
-            _wake_all(group.waiters, batch)
+    def _batch(self, view: View, position: int) -> Batch | None:
+        with self._lock:
+            return view.behind(position)
 
 
 def _closed() -> StoreClosed:
@@ -333,15 +324,3 @@ def _closed() -> StoreClosed:
 def _moved_on(channel: Channel, before: int | None) -> list[Woken]:
     """Who waited for a channel, if it has moved from its former head."""
     return [] if before is None or before == channel.head else channel.release(before)
-
-
-def _wake_all(waiters: Iterable[Waiter], batch: Batch | None) -> None:
-    for waiter in waiters:
-        waiter.wake(batch)
-
-
-def _running_loop() -> AbstractEventLoop | None:
-    try:
-        return get_running_loop()
-    except RuntimeError:
-        return None

@@ -1,8 +1,8 @@
 """From entries of the log to what is given out of them. No I/O, no clock, and no memory of its own.
 
-Who is late gets the pieces of one block joined. Where several blocks grew at once, joining them changes the order
-in which text is given out, and a cursor then says so (see `chatstore.cursor`): each block's part is given out once,
-also across resuming at any cursor in between.
+A subscription that is late gets the pieces of one block joined. Where several blocks grew at once, joining them
+changes the order in which text is given out, and a cursor then says so (see `chatstore.cursor`): each block's part is
+given out once, also across resuming at any cursor in between.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from chatstore.changes import BlockAdded, BlockClosed, BlockUpdated, Change, TextAppended
 from chatstore.model import JsonValue, Part
+from chatstore.operations.weighing import ENOUGH
 
 FIRST, LONGEST = 16, 256
-ENOUGH = 500_000
-"""Changes in the first page and in the longest, and the characters above which pages become shorter."""
+"""Changes in the first page and in the longest."""
 
 
 class PageSize:
@@ -18,11 +18,11 @@ class PageSize:
     __slots__ = ("limit",)
 
     def __init__(self) -> None:
-        self.limit = FIRST
+        self.limit: int = FIRST
 
-    def learn(self, changes: Iterable[Change]) -> None:
-        """Takes account of a page."""
-        light = sum(map(weight, changes)) < ENOUGH
+    def learn(self, changes: Iterable[Change], *, is_full: bool = False) -> None:
+        """Takes account of a page; `is_full`: it was ended by what it weighs."""
+        light = not is_full and sum(map(weight, changes)) < ENOUGH
         self.limit = min(2 * self.limit, LONGEST) if light else max(self.limit // 2, 1)
 
 

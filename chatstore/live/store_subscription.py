@@ -79,6 +79,9 @@ class _InStore(Following[Wanted, Opened, FeedPage]):
         self._paused = False
         self._pause = FIRST_PAUSE
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} to the store, {self._state()}>"
+
     @property
     def cursor(self) -> Cursor | None:
         """Where to resume: behind the last change that was given out. None before it has started."""
@@ -94,6 +97,7 @@ class _InStore(Following[Wanted, Opened, FeedPage]):
         return self._tail.position
 
     def _feed(self, page: FeedPage) -> None:
+        # Nothing is missed by who begins at 0: that is wherever the log begins by now.
         if 0 < self._tail.position < page.pruned:
             raise CursorExpired(
                 "changes behind the cursor were removed, as the store retains no more; go on from the error's `start`",
@@ -103,7 +107,7 @@ class _InStore(Following[Wanted, Opened, FeedPage]):
         self._caught_up = page.position >= page.head
         self._pause = min(2 * self._pause, LONGEST_PAUSE) if page.waits and not page.entries else FIRST_PAUSE
         self._waits = page.waits
-        self._pages.learn(change for _, change in page.entries)
+        self._pages.learn((change for _, change in page.entries), is_full=page.is_full)
 
     def _look(self, waiter: Waiter) -> bool:
         """Every commit wakes it, once. What came before it listened has to be looked for once more, and after a pause

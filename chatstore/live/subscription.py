@@ -44,6 +44,9 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
         super().__init__(wanted)
         self._view: View | None = None  # what keeps the hub following the history
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} to {self._wanted.context_id!r}, {self._state()}>"
+
     @property
     def cursor(self) -> Cursor | None:
         """Where to resume without missing or repeating anything: behind the last change that was given out, and
@@ -70,7 +73,7 @@ class _InHistory(Following[Wanted, Opened, LogPage]):
         self._tail.advance(page.position)
         self._caught_up = page.position >= page.head
         self._tail.over |= self._caught_up and page.is_over
-        self._pages.learn(entry.change for entry in page.entries)
+        self._pages.learn((entry.change for entry in page.entries), is_full=page.is_full)
 
     def _accept(self, batch: Batch) -> None:
         self._tail.accept(batch)

@@ -34,10 +34,10 @@ class Tail:
     __slots__ = ("_cursors", "_ready", "_start", "_taken", "handled", "over", "position", "selection")
 
     def __init__(self, selection: Selection, start: Position, cursors: CursorFactory) -> None:
-        self.selection = selection
-        self.position = start.sequence
-        self.handled = start
-        self.over = False
+        self.selection: Selection = selection
+        self.position: int = start.sequence
+        self.handled: Position = start
+        self.over: bool = False
         self._start = start
         self._cursors = cursors
         # Often shared with other subscriptions, so it is counted through and never changed.
@@ -57,6 +57,7 @@ class Tail:
 
     def accept(self, batch: Batch) -> None:
         """Takes what follows the position, as it was worked out for all that stand there."""
+        # It had read on behind the head where others waited: it looks for itself, woken as it is.
         if batch.after != self.position:
             return
         if self.position < self._start.until:

@@ -31,6 +31,7 @@ class Watch:
         dead = []
         for lease in leases:
             beats, silent = seen.get(lease.id, (lease.beats, 0.0))
+            # Any other count is a sign of life, a lower one, too: a restore or a server's crash may take beats back.
             silent = silent + gap if beats == lease.beats and lease.id in seen else 0.0
             self._seen[lease.id] = (lease.beats, silent)
             here = lease.machine == self._machine

@@ -102,6 +102,7 @@ def append(transaction: Transaction, wanted: Append) -> list[Block]:
     if stored is not None:
         return stored
     history = transaction.history(wanted.context.context_id)
+    # Behind the key: what was stored under it is given again, also when the run that it was written in is over by now.
     for run_id in {block.run_id for block in wanted.blocks if block.run_id is not None}:
         over.check_running(transaction, history, run_id)
     if not wanted.blocks:
@@ -123,6 +124,7 @@ def check(transaction: Transaction, wanted: Append) -> list[Block] | None:
 
 
 def _stored_before(transaction: Transaction, history: History, wanted: Append) -> list[Block] | None:
+    # The same key may have come earlier in this group: its row is in the table already, its blocks are only gathered.
     transaction.flush()
     row = _KEY.first(transaction.conn, history_id=history.id, key=wanted.key)
     if row is None:
@@ -160,6 +162,7 @@ def _check_parents(transaction: Transaction, history: History | None, new: Seque
     wanted = {block.parent for block in new if block.check_parent}
     if not wanted:
         return
+    # A parent may have been appended by a neighbour in the same group, whose rows are only gathered.
     transaction.flush()
     for parent in wanted:
         assert isinstance(parent, bytes)
@@ -226,6 +229,7 @@ def _store_beside(transaction: Transaction, history: History, new: NewBlock) -> 
     for digest, content in new.blobs:
         if _HAS_BLOB.first(transaction.conn, digest=digest) is None:
             _ADD_BLOB.many(transaction.conn, [(digest, content)])
+    # Each content once: two parts of a block may be the same bytes.
     _ADD_BLOCK_BLOBS.many(
         transaction.conn, [(history.id, index, digest) for digest in dict.fromkeys(d for d, _ in new.blobs)]
     )

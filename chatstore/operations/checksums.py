@@ -1,12 +1,13 @@
-"""Checksums: what an entry of the log and the block or run that it is about were, in 32 bits.
+"""Checksums: 32 bits that prove an entry of the log, and the block or run that it is about.
 
 A disk, a driver or a stray write may change a byte that SQLite would never miss. Each entry of the log carries a
-CRC-32 (as zlib has it) of its own fields, joined by U+001F, and of what it is about as that was stored with it. So the
-last entry about a block or a run proves its row. An entry that replaces an earlier one about the same has, in the
-upper half of its checksum, one of that entry: so the last proves them all. A run's end replaces its start.
+CRC-32 (as zlib has it) of its own fields, joined by U+001F, and of the block or run as it was stored with the entry. So
+the last entry about a block or a run proves its row. An entry that replaces an earlier one about the same block or run
+has, in the upper half of its checksum, a checksum of that entry: so the last proves them all. A run's end replaces its
+start.
 
-Rows that the log does not tell of carry their own: of a history what appends leave alone, of what finds it by an append
-key, of a lease, of what the store says of itself. Counters are proved by the log.
+Other rows carry checksums of their own: histories (of the columns that appends do not change), append keys, leases, and
+what the store says of itself. The counters of a history are proved by the log.
 """
 
 from __future__ import annotations
@@ -22,19 +23,22 @@ _LOWER: Final = (1 << HALF) - 1
 _UPPER: Final = (1 << 31) - 1  # the whole stays below what an integer of the database holds
 
 
+# Format 2 is these strings to the letter: a change here is a change of the format, and needs a revision that seals
+# every store anew (see `tests/migrations/test_checksums.py`).
 def of_block(sequence: int, type: int, row: Row) -> int:
     """Of an entry about a block, whose row has the columns of `BLOCK_COLUMNS`. Compaction leaves it as it is."""
     _, index, id, kind, role, author, run_id, parent_id, text, data, parts, tags, internal, _, _ = row[:15]
     state, usage, added, created_at, updated_at, lease = row[15:21]
     return crc32(
         f"{sequence}\x1f{type}\x1f{index}\x1f{id}\x1f{kind}\x1f{role}\x1f{author}\x1f{run_id}\x1f{parent_id}\x1f{text}"
+        # `:d`, for SQLite gives 0 or 1 here and PostgreSQL a boolean.
         f"\x1f{data}\x1f{parts}\x1f{tags}\x1f{internal:d}\x1f{state}\x1f{usage}\x1f{added}\x1f{created_at}"
         f"\x1f{updated_at}{_held(lease)}".encode()
     )
 
 
 def replacing(checksum: int, sequence: int, replaced: int) -> int:
-    """The same, of an entry that replaces another: that one's number and checksum are in its upper half."""
+    """The checksum of an entry that replaces another, whose number and checksum go into its upper half."""
     return checksum | of_replaced(sequence, replaced) << HALF
 
 
@@ -44,7 +48,7 @@ def of_replaced(sequence: int, checksum: int) -> int:
 
 
 def halves(checksum: int) -> tuple[int, int]:
-    """What a checksum says of the row, and of the entry that was replaced."""
+    """The two halves of a checksum: of the entry with its row, and of the entry that was replaced."""
     return checksum & _LOWER, checksum >> HALF
 
 

@@ -26,9 +26,11 @@ _OLDEST = Prepared(
 _REMOVE = Prepared(
     delete(changes).where(
         changes.c.id.in_(
+            # A DELETE takes no LIMIT in PostgreSQL, and in SQLite only where it was compiled for that.
             select(changes.c.id)
             .where(
                 changes.c.history_id == bindparam("history"),
+                # Bounded, so that only this stretch of the log is looked through: no index has the pieces of one block.
                 changes.c.sequence > bindparam("added"),
                 changes.c.sequence <= bindparam("until"),
                 changes.c.type == TEXT_APPENDED,

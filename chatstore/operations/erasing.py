@@ -12,8 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, Table, bindparam, delete, func, literal, select, tuple_, update
 
 from chatstore.cursor import tombstone
-from chatstore.operations import dropping
-from chatstore.operations import histories as rows
+from chatstore.operations import dropping, histories
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.schema import (
@@ -25,21 +24,22 @@ from chatstore.schema import (
     blocks,
     changes,
     context_keys,
-    histories,
     is_open,
     runs,
     tags,
 )
+from chatstore.schema import histories as histories_table
 
 STEP: Final = 500
 """Rows of a table that one transaction removes at a time, and about how many it removes in all."""
 STEP_SIZE: Final = 1_000_000
 """Characters and bytes of text and data that it removes, about, so that the database's log stays short."""
 ERASING, ERASED = 1, 2
+"""What the row of a history says of it while its rows are removed, and once nothing is left of it."""
 
 _BURY = Prepared(
-    update(histories)
-    .where(histories.c.id == bindparam("history"))
+    update(histories_table)
+    .where(histories_table.c.id == bindparam("history"))
     .values(
         context_id=bindparam("name"),
         erased=bindparam("state"),
@@ -58,10 +58,12 @@ _BURY = Prepared(
 _FORGET_KEYS = Prepared(delete(context_keys).where(context_keys.c.history_id == bindparam("history")))
 _FORGET_RUNS = Prepared(delete(runs).where(runs.c.history_id == bindparam("history")))
 _FORGET_OPEN = Prepared(delete(blocks).where(blocks.c.history_id == bindparam("history"), is_open))
-_UNFINISHED = Prepared(select(histories.c.id).where(being_erased))
+_UNFINISHED = Prepared(select(histories_table.c.id).where(being_erased))
 # Two processes that remove the rows of one history do it in turn: each sees what the other has left.
-_TURN = Prepared(select(histories.c.id).where(histories.c.id == bindparam("history"), being_erased).with_for_update())
-_DONE = Prepared(update(histories).where(histories.c.id == bindparam("history")).values(erased=ERASED))
+_TURN = Prepared(
+    select(histories_table.c.id).where(histories_table.c.id == bindparam("history"), being_erased).with_for_update()
+)
+_DONE = Prepared(update(histories_table).where(histories_table.c.id == bindparam("history")).values(erased=ERASED))
 _ITS_BLOBS = Prepared(
     select(block_blobs.c.digest, func.length(blobs.c.content))
     .join_from(block_blobs, blobs, blobs.c.digest == block_blobs.c.digest, isouter=True)
@@ -79,6 +81,7 @@ _FORGET_BLOB = Prepared(
 def _some_of(table: Table, *key: str) -> Prepared:
     """Deletes STEP rows of a history by the other columns of a unique key."""
     columns = [table.c[name] for name in key]
+    # By a selection: a DELETE takes no LIMIT in PostgreSQL, and in SQLite only where it was compiled for that.
     chosen = select(*columns).where(table.c.history_id == bindparam("history")).limit(STEP).correlate(None)
     return Prepared(delete(table).where(table.c.history_id == bindparam("history"), tuple_(*columns).in_(chosen)))
 
@@ -96,12 +99,13 @@ def _in_order(table: Table, key: str, *sizes: str, **but: int) -> tuple[Prepared
 _SMALL = (_some_of(tags, "kind", "name", "block_index"), _some_of(append_keys, "key"))
 _LARGE = (
     _in_order(blocks, "index", "text", "data", "parts"),
+    # That entry stays: by it those hear of the erasure who follow the store, however late they come.
     _in_order(changes, "sequence", "text", type=HISTORY_ERASED),
 )
 
 
 def erase(transaction: Transaction, context: ContextRef) -> bool:
-    """Takes a context's name from its history and tells everybody. False: there is none, or not any more."""
+    """Takes a context's name from its history and tells everybody. False: there is no such history, or not any more."""
     history = transaction.history_or_tombstone(context.context_id)
     if history is None or history.erased:
         return False
@@ -110,9 +114,11 @@ def erase(transaction: Transaction, context: ContextRef) -> bool:
     history.context_id, history.erased, history.keys, history.tags = tombstone(context.context_id), ERASING, None, None
     history.count = history.first = history.first_index = history.created_at = history.updated_at = 0
     history.last_user = history.settled_at = None
+    # These at once: contexts are found by the first, and what is open under a lease is ended for a dead process, in a
+    # history that takes no more writes.
     for forget in (_FORGET_KEYS, _FORGET_RUNS, _FORGET_OPEN):
         forget.run(transaction.conn, history=history.id)
-    history.checksum = rows.seal(history) or 0
+    history.checksum = histories.seal(history) or 0
     _BURY.run(
         transaction.conn,
         history=history.id,
@@ -135,18 +141,19 @@ def unfinished(conn: Connection) -> int:
 
 def purge(conn: Connection) -> list[int] | None:
     """Deletes some rows of what is being erased. None: there may be more; else the histories that have none left."""
-    histories = [row[0] for row in _UNFINISHED.all(conn)]
+    begun = [row[0] for row in _UNFINISHED.all(conn)]
     removed = 0
-    for history in histories:
+    for history in begun:
         removed += _purge(conn, history)
         if removed >= STEP:
             return None
-    return histories if removed == 0 else None
+    # Only a step that found nothing shows that there is nothing: each takes no more than its share.
+    return begun if removed == 0 else None
 
 
-def finish(conn: Connection, histories: list[int]) -> None:
-    """Takes note that nothing of these is left, in any file."""
-    for history in histories:
+def finish(conn: Connection, purged: list[int]) -> None:
+    """Notes that nothing of these histories is left, in any file."""
+    for history in purged:
         _DONE.run(conn, history=history)
 
 

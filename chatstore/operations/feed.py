@@ -10,11 +10,13 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, 
 
 from chatstore.changes import Change, TextAppended
 from chatstore.kinds import Selection
-from chatstore.operations.log import end as end_of_log
+from chatstore.operations import places, weighing
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.retaining import pruned
 from chatstore.operations.rows import (
     BLOCK_COLUMNS,
+    OF_BLOCK,
+    OF_RUN,
     RUN_COLUMNS,
     Cursors,
     to_block,
@@ -53,13 +55,15 @@ class Contexts:
 @dataclass(frozen=True, slots=True)
 class FeedPage:
     """Changes with their places in the store's log, how far it was read for them, and where it ended by then. Up to
-    `pruned`, retention may have removed some. `waits`: there are more, which others may yet come before."""
+    `pruned`, retention may have removed some. `waits`: there are more, which others may yet come before; `is_full`:
+    there are more, and these weigh enough."""
 
     entries: list[tuple[int, Change]]
     position: int
     head: int
     pruned: int = 0
     waits: bool = False
+    is_full: bool = False
 
 
 def feed(
@@ -70,19 +74,23 @@ def feed(
     The end of the log is read first, so the page holds all up to its `position`. The pieces of finished blocks are
     left out, as in the log of one context.
     """
-    gone = pruned(conn) or 0
-    head, waits = end_of_log(conn)
+    head, waits = places.end(conn)
     if head <= after:
-        return FeedPage([], after, head, gone, waits)
+        return FeedPage([], after, head, pruned(conn) or 0, waits)
     window = _WINDOW_END.first(conn, after=after)
     end = head if window is None else min(window[0], head)
     statement = _feed(shape(selection), selection.wants_runs, len(contexts.keys), len(contexts.tags))
-    rows = statement.all(conn, after=after, end=end, limit=limit, **values(selection), **_context_values(contexts))
+    bound = {"after": after, "end": end, "limit": limit, **values(selection), **_context_values(contexts)}
+    rows, light = statement.upto(conn, weighing.ENOUGH, weighing.weight_of, **bound)
     entries = [_entry(row, cursors) for row in rows]
-    position = entries[-1][0] if len(rows) == limit else end
-    return FeedPage(_with_joined_neighbours(entries), position, head, gone, waits)
+    position = entries[-1][0] if len(rows) == limit or not light else end
+    # Asked last: each statement sees a state of its own, and what was removed before the rows were read is missing.
+    gone = pruned(conn) or 0
+    return FeedPage(_with_joined_neighbours(entries), position, head, gone, waits, is_full=not light)
 
 
+# Counted, and not added to `after`: places have gaps, where retention or compaction removed entries, and on a server,
+# where each transaction has room for a million.
 _WINDOW_END = Prepared(
     select(changes.c.id).where(changes.c.id > bindparam("after")).order_by(changes.c.id).offset(WINDOW - 1).limit(1)
 )
@@ -99,12 +107,10 @@ def _context_values(contexts: Contexts) -> dict[str, object]:
 
 @lru_cache(maxsize=128)
 def _feed(selection: Shape, runs_too: bool, keys: int, tag_count: int) -> Prepared:
-    of_block = (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index)
-    of_run = (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text)
-    of_run = of_run & (changes.c.type >= RUN_STARTED)
     wanted = blocks.c.id.is_not(None) & and_(true(), *conditions(selection))
     wanted = wanted & or_(changes.c.type != TEXT_APPENDED, blocks.c.state == "open")
     wanted = wanted | (changes.c.type == HISTORY_ERASED)
+    # Blocks and runs are joined outwards, for an entry has one or the other, and that of an erasure has neither.
     if runs_too:
         wanted = wanted | (runs.c.id == bindparam("run") if selection.run else runs.c.id.is_not(None))
     own = (changes.c.id, histories.c.context_id, changes.c.sequence, changes.c.type, changes.c.offset, changes.c.text)
@@ -112,8 +118,8 @@ def _feed(selection: Shape, runs_too: bool, keys: int, tag_count: int) -> Prepar
         select(*own, *BLOCK_COLUMNS, *RUN_COLUMNS)
         .select_from(changes)
         .join(histories, histories.c.id == changes.c.history_id)
-        .outerjoin(blocks, of_block)
-        .outerjoin(runs, of_run)
+        .outerjoin(blocks, OF_BLOCK)
+        .outerjoin(runs, OF_RUN)
         .where(changes.c.id > bindparam("after"), changes.c.id <= bindparam("end"), wanted)
         .where(*(_has_key(number) for number in range(keys)), *(_has_tag(number) for number in range(tag_count)))
         .order_by(changes.c.id)
@@ -158,6 +164,8 @@ def _with_joined_neighbours(entries: Iterable[tuple[int, Change]]) -> list[tuple
     joined: list[tuple[int, Change]] = []
     for place, change in entries:
         last = joined[-1][1] if joined else None
+        # Neighbours only: to sort the pieces of several blocks needs the cursors of `live.joining`, and a place in the
+        # store's log has none between its entries.
         if isinstance(change, TextAppended) and isinstance(last, TextAppended) and last.block_id == change.block_id:
             text = last.text + change.text
             joined[-1] = (place, last.model_copy(update={"text": text, "cursor": change.cursor}))

@@ -14,14 +14,13 @@ from chatstore.model import Block, State
 from chatstore.operations import over, proving
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import BLOCK_COLUMNS, STATE_AT, TEXT_AT
+from chatstore.operations.rows import BLOCK_COLUMNS, SIZED_AT, STATE_AT, TEXT_AT
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.schema import BLOCK_CLOSED, blocks
 
-TYPE_AT, RUN_AT, DATA_AT, USAGE_AT, UPDATED_AT, LEASE_AT = (
+_TYPE_AT, _RUN_AT, _DATA_AT, _USAGE_AT, _UPDATED_AT, _LEASE_AT = (
     BLOCK_COLUMNS.index(blocks.c[name]) for name in ("type", "run_id", "data", "usage", "updated_at", "lease_id")
 )
-_SIZED_AT = [BLOCK_COLUMNS.index(blocks.c[name]) for name in ("text", "data", "parts", "tags", "usage")]
 
 _PLACE = (blocks.c.history_id == bindparam("history_id"), blocks.c.index == bindparam("block_index"))
 _AT = Prepared(select(*BLOCK_COLUMNS).where(*_PLACE))
@@ -68,6 +67,7 @@ class Ending:
 def write_text(transaction: Transaction, context: ContextRef, index: int, offset: int, text: str) -> None:
     """Logs a piece of text of an open block. Raises BlockEnded or RunOver once it has ended."""
     transaction.flush_blocks()
+    # Not proved: a piece has a checksum of its own and seals nothing of the row, which is read for every token.
     history, row = _open_row(transaction, context, index, _AT)
     transaction.log_text(history, transaction.block(row, context.context_id), offset, text)
 
@@ -91,20 +91,22 @@ def end_grown(
     """Ends an open block."""
     row, text = block.row, block.text + rest
     ended = list(row)
-    ended[TEXT_AT], ended[STATE_AT], ended[UPDATED_AT], ended[LEASE_AT] = text, ending.state, transaction.now, None
-    ended[DATA_AT] = _data(row, text, ending)
-    ended[USAGE_AT] = row[USAGE_AT] if ending.usage is None else ending.usage
+    ended[TEXT_AT], ended[STATE_AT], ended[_UPDATED_AT], ended[_LEASE_AT] = text, ending.state, transaction.now, None
+    ended[_DATA_AT] = _data(row, text, ending)
+    ended[_USAGE_AT] = row[_USAGE_AT] if ending.usage is None else ending.usage
     if ending.refuse:
-        checks.size([ended[place] for place in _SIZED_AT], "a block", ending.limits.block_bytes)
+        checks.size([ended[place] for place in SIZED_AT], "a block", ending.limits.block_bytes)
     _END.run(
         transaction.conn,
         history=history.id,
         at=row[1],
         whole=text,
         new_state=ending.state,
-        new_data=ended[DATA_AT],
-        new_usage=ended[USAGE_AT],
+        new_data=ended[_DATA_AT],
+        new_usage=ended[_USAGE_AT],
         now=transaction.now,
+        # What has never grown has no pieces that compaction would have to look for; they end before the entry that is
+        # logged below.
         until=history.head if block.text else None,
     )
     model = transaction.block(tuple(ended), context_id)
@@ -123,7 +125,8 @@ def _open_row(transaction: Transaction, context: ContextRef, index: int, at: Pre
 
 
 def _ended(transaction: Transaction, history: History, row: Row) -> ChatStoreError:
-    state, run_id = row[STATE_AT], row[RUN_AT]
+    state, run_id = row[STATE_AT], row[_RUN_AT]
+    # The run first: its writer has to hear that it was cancelled and should stop, not that one block was ended.
     if run_id is not None:
         try:
             over.check_running(transaction, history, run_id)
@@ -136,12 +139,13 @@ def _ended(transaction: Transaction, history: History, row: Row) -> ChatStoreErr
 
 def _data(row: Row, text: str, ending: Ending) -> str | None:
     """The block's data as it ends: parsed arguments of a call, what the caller sets, and the error."""
-    data = json.loads(ending.data or row[DATA_AT] or "null")
+    data = json.loads(ending.data or row[_DATA_AT] or "null")
     if not isinstance(data, (dict, type(None))):
-        return ending.data or row[DATA_AT]
+        return ending.data or row[_DATA_AT]
     found = data or {}
-    if row[TYPE_AT] == "function_call":
-        known = json.loads(row[DATA_AT] or "{}")
+    if row[_TYPE_AT] == "function_call":
+        # Parsed only now, for they came in pieces; what does not parse is null, beside the text as the model wrote it.
+        known = json.loads(row[_DATA_AT] or "{}")
         found = {**known, **found, "arguments": checks.parsed_json(text, ending.limits.depth)}
     if ending.error is not None:
         found = {**found, "error": json.loads(ending.error)}

@@ -21,8 +21,8 @@ from chatstore.schema import HISTORY_TAG, context_keys, histories, tags
 class History:
     """The row that counts a history: `head` changes so far, `count` blocks, the index of the last user message.
 
-    `first` changes and `first_index` blocks of them are not there any more; of an `erased` one, nothing is. `checksum`
-    is of what appends leave alone.
+    Retention has removed the first of both: changes up to `first`, blocks before `first_index`. An `erased` history has
+    nothing left. `checksum`: of the columns that appends do not change.
     """
 
     id: int
@@ -114,6 +114,7 @@ def create(conn: Connection, context_id: str, keys: str | None, now: int) -> His
     """A new history, held for this transaction."""
     own = checksums.of_history(context_id, keys, None, 0, 0, None, now, None)
     _CREATE.run(conn, context_id=context_id, context_keys=keys, now=now, checksum=own)
+    # Read back, for the number and with it the checksum are made by the database in the statement itself.
     history = lock(conn, context_id)
     assert history is not None
     return history
@@ -152,7 +153,7 @@ def seal(history: History) -> int | None:
 
 
 def check_sound(history: History) -> None:
-    """Raises StoreDamaged if a history's row is not as it was written: a new checksum would have it right for ever."""
+    """Raises StoreDamaged if a history's row is not as it was written: a new checksum would hide that for ever."""
     if seal(history) != history.checksum:
         raise StoreDamaged(
             f"the row of context {history.context_id!a} is not as it was written; run: chatstore check --repair"
@@ -167,14 +168,16 @@ def contexts(
     tags: tuple[tuple[str, str], ...],
     after: str | None,
     limit: int,
+    newest_first: bool,
 ) -> list[Context]:
-    """The contexts that carry all these keys and tags, in the order they were created, after the context `after`.
+    """The contexts that carry all these keys and tags, in the order they were created or in the reverse of it, behind
+    the context `after`.
 
     They are looked for among those that have the rarest of them.
     """
-    values: dict[str, object] = {"limit": limit, "after": 0}
+    values: dict[str, object] = {"limit": limit, "after": _LAST if newest_first else 0}
     if after is not None:
-        last = find(conn, after)
+        last = find_or_tombstone(conn, after)  # erased since it was listed, it still has its place
         if last is None:
             raise InvalidInput(f"after= takes the id of a context of this store, and {after!r} is none")
         values["after"] = last.id
@@ -183,10 +186,19 @@ def contexts(
         values |= {f"key_{number}": name, f"value_{number}": value}
     for number, (kind, name) in enumerate(tags):
         values |= {f"kind_{number}": kind, f"name_{number}": name}
-    rows = _contexts(len(keys), len(tags)).all(conn, **values)
+    rows = _contexts(len(keys), len(tags), newest_first).all(conn, **values)
     return [to_context(row, cursors(row[0])) for row in rows]
 
 
+def described(conn: Connection, context_id: str, cursors: Cursors) -> Context | None:
+    """A context as a list of them shows it; None where there is none. Raises ContextErased."""
+    if find(conn, context_id) is None:
+        return None
+    [row] = _DESCRIBED.all(conn, context_id=context_id)
+    return to_context(row, cursors(context_id))
+
+
+_LAST = 2**63 - 1
 _ENOUGH = 100
 _HAVE_KEY = Prepared(
     select(func.count()).select_from(
@@ -205,13 +217,18 @@ def _rarest_first(conn: Connection, keys: list[tuple[str, str]]) -> list[tuple[s
     return sorted(keys, key=lambda key: (_HAVE_KEY.first(conn, name=key[0], value=key[1]) or (0,))[0])
 
 
-@lru_cache(maxsize=64)
-def _contexts(keys: int, tag_count: int) -> Prepared:
-    found = histories.c
-    kept = found.count - found.first_index
-    statement = select(
-        found.context_id, found.context_keys, found.tags, kept, found.head, found.created_at, found.updated_at
-    )
+_KEPT = histories.c.count - histories.c.first_index
+_LISTED = select(
+    *(histories.c[name] for name in ("context_id", "context_keys", "tags")),
+    _KEPT,
+    *(histories.c[name] for name in ("head", "created_at", "updated_at")),
+)
+_DESCRIBED = Prepared(_LISTED.where(histories.c.context_id == bindparam("context_id")))
+
+
+@lru_cache(maxsize=128)
+def _contexts(keys: int, tag_count: int, newest_first: bool) -> Prepared:
+    found, statement = histories.c, _LISTED
     order = found.id  # or the column of an index that has the wanted ones in this order already
     for number in reversed(range(tag_count)):
         tagged = tags.alias()
@@ -221,11 +238,13 @@ def _contexts(keys: int, tag_count: int) -> Prepared:
             tagged.c.kind == bindparam(f"kind_{number}"),
             tagged.c.name == bindparam(f"name_{number}"),
         )
+    # The rarest last, so that the rows are read in the order of its index, and no more of them than are wanted.
     for number in reversed(range(keys)):
         having = context_keys.alias()
         order = having.c.history_id
         statement = statement.join(having, having.c.history_id == found.id).where(
             having.c.name == bindparam(f"key_{number}"), having.c.value == bindparam(f"value_{number}")
         )
-    statement = statement.where(found.erased.is_(None), order > bindparam("after"))
-    return Prepared(statement.order_by(order).limit(bindparam("limit")))
+    behind = order < bindparam("after") if newest_first else order > bindparam("after")
+    statement = statement.where(found.erased.is_(None), behind)
+    return Prepared(statement.order_by(order.desc() if newest_first else order).limit(bindparam("limit")))

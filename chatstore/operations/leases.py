@@ -1,8 +1,11 @@
-"""Leases: by which processes show that they live, so that what they have open is ended when they do not."""
+"""Leases: by them processes show that they live. When one does not any more, what it has open is ended."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from sqlalchemy import BigInteger, Connection, bindparam, delete, exists, insert, literal_column, select, update
 
@@ -10,6 +13,9 @@ from chatstore.operations import checksums, running
 from chatstore.operations.prepared import Prepared, next_number
 from chatstore.operations.transaction import Transaction
 from chatstore.schema import blocks, is_open, is_running, leases, runs
+
+Step: TypeAlias = tuple[int, int | None]
+"""How many runs and blocks ended, and the last history in which some did; None: there is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +84,37 @@ def drop(transaction: Transaction, lease_id: int) -> bool:
     """Gives a lease back, if nothing is open under it."""
     transaction.flush()
     row = _HOLDS.first(transaction.conn, lease=lease_id)
+    # What is damaged was left open (see `running.interrupt`): with its lease gone, nobody would ever end it.
     if row is not None and row[0]:
         return False
     _DROP.run(transaction.conn, lease=lease_id)
     return True
 
 
-def take_away(transaction: Transaction, lease_id: int, beats: int | None = None) -> int:
-    """Ends what a dead process left open, and its lease, unless something stays open; how much ended.
+def take_away(run: Callable[[Callable[[Transaction], Step]], Step], lease_id: int, beats: int | None = None) -> int:
+    """Ends what a dead process left open, a few histories at a time, and its lease, unless something stays open; how
+    much ended. `run` commits a write.
 
-    `beats`: as often it was renewed when it was taken for dead. If it was since, it lives. The lease is held before
-    anything is looked for: its holder may be alive yet, and open something under it now.
+    `beats`: how often the lease had been renewed when its holder was taken for dead. If it has been renewed since, the
+    holder lives, and nothing is done.
     """
+    ended, after = 0, 0
+    while True:
+        # In steps, each with the next histories: one transaction for thousands would fill a server's table of locks,
+        # and keep all other writers of a file waiting.
+        count, last = run(partial(_take_some, lease_id=lease_id, beats=beats, after=after))
+        ended += count
+        if last is None:
+            return ended
+        after = last
+
+
+def _take_some(transaction: Transaction, lease_id: int, beats: int | None, after: int) -> Step:
+    """The lease is held before anything is looked for: its holder may be alive yet, and open something under it now."""
     held = _HOLD.first(transaction.conn, lease=lease_id)
     if held is None or (beats is not None and held[0] != beats):
-        return 0
-    ended, damaged = running.interrupt(transaction, lease_id)
-    if not damaged:
-        _DROP.run(transaction.conn, lease=lease_id)
-    return ended
+        return 0, None
+    ended, last = running.interrupt(transaction, lease_id, after)
+    if last is None:
+        drop(transaction, lease_id)
+    return ended, last

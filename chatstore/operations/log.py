@@ -1,24 +1,23 @@
-"""Reading the log: of one context in pages, and where the whole store has moved."""
+"""Reading the log of one context, in pages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from sqlalchemy import BigInteger, Connection, and_, bindparam, func, literal_column, select, true
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy import Connection, and_, bindparam, func, select, true
 
 from chatstore.changes import Entry
 from chatstore.cursor import CursorFactory, tombstone
 from chatstore.kinds import Selection
 from chatstore.model import Block
-from chatstore.operations import histories, reading
+from chatstore.operations import histories, reading, weighing
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import (
     BLOCK_COLUMNS,
+    OF_BLOCK,
+    OF_RUN,
     RUN_COLUMNS,
     Cursors,
     to_block,
@@ -34,16 +33,19 @@ from chatstore.schema import histories as histories_table
 
 LOG_WINDOW = 16384
 """Entries of the log that one page looks through at most, so that every read is short."""
+MOST_NEWS = 4_000_000
+"""Characters that are handed over to all who follow a context; of more, each reads pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Selected changes with their numbers, and how far the log was read for them."""
+    """Selected changes with their numbers, and how far the log was read for them; `is_full`: as they weigh enough."""
 
     entries: list[Entry]
     position: int
     head: int
     is_over: bool = False
+    is_full: bool = False
 
 
 def log(
@@ -63,13 +65,16 @@ def log(
         return LogPage(last, history.head, history.head, is_over=True)
     if history is None or history.head <= after:
         return LogPage([], after, 0 if history is None else history.head, over)
-    reading.check_kept(after, history.first, cursors(context_id))
     page = _page(conn, history, context_id, cursors, selection, after=after, limit=limit)
-    while page.position == history.head and (ended := _last_ended(conn, history)):
-        # A block ended behind the page while that was read. The page has left out its pieces, and whoever goes on
-        # from there would be given the last of them: so the page goes on to the end of the block.
+    first, ended = _meanwhile(conn, history)
+    while page.position == history.head and ended is not None:
+        # A block ended behind the page while that was read. The page has left out its pieces, and the next page would
+        # begin with the last of them: so this one goes on to the end of the block.
         history.head = ended
         page = _page(conn, history, context_id, cursors, selection, after=after, limit=limit)
+        first, ended = _meanwhile(conn, history)
+    # Each statement sees a state of its own: what retention removed between them is missing in the page.
+    reading.check_kept(after, first, cursors(context_id))
     return replace(page, is_over=over)
 
 
@@ -83,26 +88,35 @@ def _page(
     after: int,
     limit: int,
 ) -> LogPage:
+    # Sequences of one history are dense but for what compaction removed, so the window may be added; the places of the
+    # whole store are not (see `feed`).
     end = min(after + LOG_WINDOW, history.head)
     bound = {"history_id": history.id, **values(selection)}
-    rows = _log(shape(selection), selection.wants_runs).all(conn, after=after, end=end, limit=limit, **bound)
-    if len(rows) == limit:
+    statement = _log(shape(selection), selection.wants_runs)
+    rows, light = statement.upto(conn, weighing.ENOUGH, weighing.weight_of, after=after, end=end, limit=limit, **bound)
+    if len(rows) == limit or not light:
         end = rows[-1][0]
     factory = cursors(context_id)
     entries = _entries(rows, context_id, factory)
+    # Asked for only while something of it is open: the pieces of finished blocks are left out anyway.
     growing = {row[1]: to_block(row, context_id, factory) for row in _open(shape(selection)).all(conn, **bound)}
     if growing:
-        pieces = _PIECES.all(conn, history_id=history.id, after=after, end=end)
+        found = {"history_id": history.id, "after": after, "end": end}
+        pieces, few = _PIECES.upto(conn, weighing.ENOUGH, weighing.weight_of, **found)
+        if not few:
+            light, end = False, pieces[-1][0]
+            entries = [entry for entry in entries if entry.sequence <= end]
         entries += [to_text_entry(n, at, text, growing[i], factory) for n, i, at, text in pieces if i in growing]
         entries.sort(key=lambda entry: entry.sequence)
-    return LogPage(entries, end, history.head)
+    return LogPage(entries, end, history.head, is_full=not light)
 
 
 def news(conn: Connection, context_id: str, cursors: Cursors, *, after: int, limit: int) -> LogPage:
-    """All that was written behind `after`, in one statement; the head alone where that is as much as `limit`, or where
-    retention has removed some of it."""
-    rows = _NEWS.all(conn, context_id=context_id, tombstone=tombstone(context_id), after=after, limit=limit)
-    if len(rows) == limit or (rows and rows[0][-1] > after):
+    """All that was written behind `after`, in one statement; the head alone where that is as much as `limit`, or weighs
+    more than others want to have kept, or where retention has removed some of it."""
+    named = {"context_id": context_id, "tombstone": tombstone(context_id)}
+    rows, whole = _NEWS.upto(conn, MOST_NEWS, weighing.weight_of, after=after, limit=limit, **named)
+    if not whole or len(rows) == limit or (rows and rows[0][-1] > after):
         history = histories.find_or_tombstone(conn, context_id)
         return LogPage([], after, after if history is None else history.head)
     end = rows[-1][0] if rows else after
@@ -126,16 +140,14 @@ _OWN = (changes.c.sequence, changes.c.type, changes.c.offset, changes.c.text)
 
 @lru_cache(maxsize=512)
 def _log(selection: Shape, runs_too: bool) -> Prepared:
-    of_block = (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index)
     wanted = and_(true(), *conditions(selection))
     if runs_too:
-        of_run = (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text)
         statement = select(*_OWN, *BLOCK_COLUMNS, *RUN_COLUMNS)
-        statement = statement.outerjoin(blocks, of_block).outerjoin(runs, of_run & (changes.c.type >= RUN_STARTED))
+        statement = statement.outerjoin(blocks, OF_BLOCK).outerjoin(runs, OF_RUN)
         run_wanted = runs.c.id == bindparam("run") if selection.run else runs.c.id.is_not(None)
         wanted = (blocks.c.id.is_not(None) & wanted) | run_wanted
     else:
-        statement = select(*_OWN, *BLOCK_COLUMNS).join(blocks, of_block)
+        statement = select(*_OWN, *BLOCK_COLUMNS).join(blocks, OF_BLOCK)
     return Prepared(
         statement.where(
             changes.c.history_id == bindparam("history_id"),
@@ -149,16 +161,14 @@ def _log(selection: Shape, runs_too: bool) -> Prepared:
     )
 
 
+# By both names, for an erasure takes the first one away.
 _named = histories_table.c.context_id.in_([bindparam("context_id"), bindparam("tombstone")])
 _of_history = select(histories_table.c.id).where(_named)
 _NEWS = Prepared(
     select(*_OWN, *BLOCK_COLUMNS, *RUN_COLUMNS, select(histories_table.c.first).where(_named).scalar_subquery())
     .select_from(changes)
-    .outerjoin(blocks, (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index))
-    .outerjoin(
-        runs,
-        (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text) & (changes.c.type >= RUN_STARTED),
-    )
+    .outerjoin(blocks, OF_BLOCK)
+    .outerjoin(runs, OF_RUN)
     .where(changes.c.history_id == _of_history.scalar_subquery(), changes.c.sequence > bindparam("after"))
     .order_by(changes.c.sequence)
     .limit(bindparam("limit"))
@@ -189,12 +199,15 @@ def _entries(rows: list[Row], context_id: str, cursors: CursorFactory) -> list[E
     return entries
 
 
-def _last_ended(conn: Connection, history: History) -> int | None:
-    row = _LAST_ENDED.first(conn, history_id=history.id, head=history.head)
-    return None if row is None else row[0]
+def _meanwhile(conn: Connection, history: History) -> tuple[int, int | None]:
+    """Where the history begins by now, and the last end of a block behind the head that is known, if there is one."""
+    [(first, ended)] = _MEANWHILE.all(conn, history_id=history.id, head=history.head)
+    return first, ended
 
 
 @lru_cache(maxsize=512)
+# `not_closed`, too: SQLite uses a partial index only for a query that has its condition to the letter, and that by
+# history has this one.
 def _open(selection: Shape) -> Prepared:
     return Prepared(
         select(*BLOCK_COLUMNS).where(
@@ -203,11 +216,14 @@ def _open(selection: Shape) -> Prepared:
     )
 
 
-_LAST_ENDED = Prepared(
-    select(func.max(changes.c.sequence)).where(
-        changes.c.history_id == bindparam("history_id"),
-        changes.c.sequence > bindparam("head"),
-        changes.c.type == BLOCK_CLOSED,
+_last_ended = select(func.max(changes.c.sequence)).where(
+    changes.c.history_id == bindparam("history_id"),
+    changes.c.sequence > bindparam("head"),
+    changes.c.type == BLOCK_CLOSED,
+)
+_MEANWHILE = Prepared(
+    select(histories_table.c.first, _last_ended.scalar_subquery()).where(
+        histories_table.c.id == bindparam("history_id")
     )
 )
 
@@ -221,52 +237,3 @@ _PIECES = Prepared(
     )
     .order_by(changes.c.sequence)
 )
-
-
-class horizon(FunctionElement[int]):
-    """The place in the store's log from which on entries may still be committed before others that are there already.
-    There is none such where one writer commits at a time; a database where it is otherwise says it itself."""
-
-    inherit_cache = True
-    type = BigInteger()
-
-
-@compiles(horizon)
-def _no_horizon(element: horizon, compiler: SQLCompiler, **options: object) -> str:
-    return str(2**63 - 1)
-
-
-_NEWEST = Prepared(select(func.max(changes.c.id)).where(changes.c.id < horizon()))
-# Grouped by an expression, for the index of the bare column would be walked from one end to the other.
-_MOVED = Prepared(
-    select(func.max(changes.c.id), histories_table.c.context_id, func.max(changes.c.sequence))
-    .join(histories_table, histories_table.c.id == changes.c.history_id)
-    .where(changes.c.id > bindparam("position"))
-    .group_by(changes.c.history_id + literal_column("0"))
-)
-
-
-_END = Prepared(
-    select(
-        select(func.max(changes.c.id)).where(changes.c.id < horizon()).scalar_subquery(),
-        select(func.max(changes.c.id)).scalar_subquery(),
-    )
-)
-
-
-def end(conn: Connection) -> tuple[int, bool]:
-    """The same, and whether there are entries behind it already that have to wait for others."""
-    [(settled, last)] = _END.all(conn)
-    return settled or 0, (last or 0) > (settled or 0)
-
-
-def newest(conn: Connection) -> int:
-    """The place behind which the whole store's log goes on."""
-    row = _NEWEST.first(conn)
-    return int(row[0]) if row is not None and row[0] is not None else 0
-
-
-def moved(conn: Connection, position: int) -> tuple[dict[str, int], int]:
-    """The heads of the contexts written to since a position of the store's log, and its new position."""
-    rows = _MOVED.all(conn, position=position)
-    return {row[1]: row[2] for row in rows}, max((row[0] for row in rows), default=position)

@@ -12,12 +12,12 @@ from chatstore.model import Block
 from chatstore.operations import histories, proving
 from chatstore.operations.histories import History
 from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.rows import BLOCK_COLUMNS, SIZED_AT
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.schema import BLOCK_UPDATED, HISTORY_TAG, blocks
 from chatstore.schema import tags as tags_table
 
-TAGS_AT, USAGE_AT, UPDATED_AT = (list(blocks.c).index(blocks.c[name]) for name in ("tags", "usage", "updated_at"))
-_SIZED_AT = [list(blocks.c).index(blocks.c[name]) for name in ("text", "data", "parts", "tags", "usage")]
+_TAGS_AT, _USAGE_AT, _UPDATED_AT = (BLOCK_COLUMNS.index(blocks.c[name]) for name in ("tags", "usage", "updated_at"))
 
 _UPDATE = Prepared(
     update(blocks)
@@ -40,7 +40,8 @@ def tag_block(
 ) -> Block:
     """Puts tags (as JSON) on a block; a tag of the same kind and name takes the new value."""
     history, row, last = _find(transaction, context, block_id)
-    marked = _with(row, TAGS_AT, _merged(row[TAGS_AT], added, limits), limits)
+    # Before its tags are stored: whoever refuses has to do so before anything is written (see `Transaction`).
+    marked = _with(row, _TAGS_AT, _merged(row[_TAGS_AT], added, limits), limits)
     _index_tags(transaction, history, row[1], added)
     return _update(transaction, context, history, marked, last)
 
@@ -50,11 +51,12 @@ def set_usage(
 ) -> Block:
     """Sets the usage (as JSON) of a block."""
     history, row, last = _find(transaction, context, block_id)
-    return _update(transaction, context, history, _with(row, USAGE_AT, usage, limits), last)
+    return _update(transaction, context, history, _with(row, _USAGE_AT, usage, limits), last)
 
 
 def tag_context(transaction: Transaction, context: ContextRef, added: str, limits: Limits = DEFAULT) -> None:
     """Puts tags (as JSON) on a history."""
+    # Looked at before it is opened: tags that are refused must not leave a new history behind.
     known = transaction.history(context.context_id)
     if known is not None:
         histories.check_sound(known)
@@ -86,24 +88,25 @@ def _index_tags(transaction: Transaction, history: History, at: int, added: str)
     for tag in json.loads(added):
         kind, name = tag["kind"], tag["name"]
         found = _TAGGED.first(transaction.conn, history=history.id, tag_kind=kind, tag_name=name, at=at)
+        # By kind and name alone: a tag that only gets another value is in the index already.
         if found is None:
             _ADD_TAGS.many(transaction.conn, [(history.id, kind, name, at)])
 
 
 def _with(row: Row, at: int, value: str, limits: Limits) -> Row:
     marked = (*row[:at], value, *row[at + 1 :])
-    checks.size([marked[place] for place in _SIZED_AT], "a block", limits.block_bytes)
+    checks.size([marked[place] for place in SIZED_AT], "a block", limits.block_bytes)
     return marked
 
 
 def _update(transaction: Transaction, context: ContextRef, history: History, row: Row, last: Row) -> Block:
-    row = (*row[:UPDATED_AT], transaction.now, *row[UPDATED_AT + 1 :])
+    row = (*row[:_UPDATED_AT], transaction.now, *row[_UPDATED_AT + 1 :])
     _UPDATE.run(
         transaction.conn,
         history=history.id,
         at=row[1],
-        new_tags=row[TAGS_AT],
-        new_usage=row[USAGE_AT],
+        new_tags=row[_TAGS_AT],
+        new_usage=row[_USAGE_AT],
         now=transaction.now,
     )
     block = transaction.block(row, context.context_id)

@@ -17,6 +17,7 @@ _STATE = Prepared(
 
 def check_running(transaction: Transaction, history: History | None, run_id: str) -> None:
     """Refuses a write into a run that has ended. A run id that the store knows nothing of is a caller's own."""
+    # Read each time, and never remembered: any process may cancel a run.
     row = None if history is None else _STATE.first(transaction.conn, history_id=history.id, run_id=run_id)
     if row is not None and row[0] != "running":
         raise error(row[0], run_id)

@@ -6,13 +6,14 @@ here is compiled at its first use on a database and kept as SQL text and paramet
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from sqlalchemy import BigInteger, ClauseElement, Column, Connection
+from sqlalchemy import BigInteger, Boolean, ClauseElement, Column, ColumnElement, Connection, SelectBase
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -88,8 +89,8 @@ class next_number(FunctionElement[int]):
     """The number of a new row, given the column that has them: one more than the last, where there is one writer at a
     time. A database with many has a sequence for it."""
 
-    inherit_cache = False
-    type = BigInteger()
+    inherit_cache: bool | None = False
+    type: TypeEngine[int] = BigInteger()
 
     def __init__(self, numbers: Column[int]) -> None:
         super().__init__()  # not as its argument: nothing is selected from the table
@@ -98,8 +99,43 @@ class next_number(FunctionElement[int]):
 
 @compiles(next_number)
 def _one_more(element: next_number, compiler: SQLCompiler, **options: object) -> str:
+    # And not SQLite's own row id: the checksum in the same statement needs the number before there is a row.
     column = element.numbers
     return f"(SELECT coalesce(max({column.name}), 0) + 1 FROM {column.table.name})"
+
+
+class among(FunctionElement[bool]):
+    """Whether a column has one of the few values that a selection gives, which are looked up one by one."""
+
+    inherit_cache: bool | None = False
+    type: TypeEngine[bool] = Boolean()
+
+    def __init__(self, column: Column[Any], few: SelectBase) -> None:
+        super().__init__()
+        self.condition: ColumnElement[bool] = column.in_(few)
+        self.column: Column[Any] = column
+        self.few: SelectBase = few
+
+
+@compiles(among)
+def _in(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.condition, **options)
+
+
+class of_row(FunctionElement[int]):
+    """A number of the row that others are joined to, and no other: not even where the statement gives it for both."""
+
+    inherit_cache: bool | None = False
+    type: TypeEngine[int] = BigInteger()
+
+    def __init__(self, column: Column[int]) -> None:
+        super().__init__()
+        self.column = column
+
+
+@compiles(of_row)
+def _itself(element: of_row, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.column, **options)
 
 
 class Prepared:
@@ -109,12 +145,32 @@ class Prepared:
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
+        # By style: a process may have stores on several databases open, and a server's name their schema in each
+        # statement.
         self._forms: dict[Style, Form] = {}
         self._many: dict[Style, Form] = {}
 
     def all(self, conn: Connection, **values: object) -> list[Row]:
         """Every row."""
+        # To the end: a statement that is left half-read keeps its read transaction, and SQLite's log cannot begin anew
+        # beside one.
         return list(self._execute(conn, values).fetchall())
+
+    def upto(
+        self, conn: Connection, most: int, weigh: Callable[[Row], int], **values: object
+    ) -> tuple[list[Row], bool]:
+        """Rows until they weigh more than that, and whether these are all. What is not read takes no memory, where the
+        driver does not read ahead."""
+        cursor = self._execute(conn, values)
+        rows: list[Row] = []
+        try:
+            while most >= 0 and (row := cursor.fetchone()) is not None:
+                rows.append(row)
+                most -= weigh(row)
+        finally:
+            # Not left to the garbage collector: as above, it would be a reader of the log until then.
+            cursor.close()
+        return rows, most >= 0
 
     def first(self, conn: Connection, **values: object) -> Row | None:
         """The first row, if there is one."""

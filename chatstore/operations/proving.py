@@ -14,7 +14,7 @@ from chatstore.ids import id_bytes, index_of
 from chatstore.operations import checksums
 from chatstore.operations.checksums import checked
 from chatstore.operations.histories import History
-from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.prepared import Prepared, Row, of_row
 from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS, SEQUENCE_AT
 from chatstore.schema import RUN_STARTED, TEXT_APPENDED, blocks, changes, is_replacing, runs
 
@@ -32,10 +32,10 @@ _NEWEST = (
     .correlate(blocks)
     .scalar_subquery()
 )
-_OF_BLOCK = (_last.c.history_id == blocks.c.history_id) & (
+_OF_BLOCK = (_last.c.history_id == of_row(blocks.c.history_id)) & (
     _last.c.sequence == func.coalesce(_NEWEST, blocks.c.sequence)
 )
-_OF_RUN = (_last.c.history_id == runs.c.history_id) & (_last.c.sequence == runs.c.sequence)
+_OF_RUN = (_last.c.history_id == of_row(runs.c.history_id)) & (_last.c.sequence == runs.c.sequence)
 _BLOCKS_WIDE, _RUNS_WIDE = len(BLOCK_COLUMNS), len(RUN_COLUMNS)
 
 
@@ -63,6 +63,7 @@ def proved(found: Row) -> tuple[Row, Row]:
     """A block's row, and the number and the checksum of its last entry. Raises StoreDamaged where it is not that."""
     row, (sequence, type, checksum) = found[:_BLOCKS_WIDE], found[_BLOCKS_WIDE:]
     own = checked(checksums.of_block, sequence, type, row)
+    # Only the lower half is of the row; the upper one is of the entry that this one replaced.
     if checksum is None or own != checksums.halves(checksum)[0]:
         raise StoreDamaged(f"block {row[1]} is not as it was written; {REPAIR}")
     return row, (sequence, checksum)

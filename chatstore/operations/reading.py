@@ -1,4 +1,4 @@
-"""Reading blocks, their bytes, and the log."""
+"""Reading blocks, and the bytes of their parts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from chatstore.ids import id_bytes, index_of
 from chatstore.kinds import PROMPT, Selection
 from chatstore.model import Block
 from chatstore.operations import histories
-from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.prepared import Prepared, Row, among
 from chatstore.operations.rows import (
     BLOCK_COLUMNS,
     ID_AT,
@@ -61,7 +61,6 @@ def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Sel
         check_within(sequence, 0 if history is None else history.head)
     if history is None:
         return []
-    check_kept(wanted.after, history.first, cursors(context_id))
     bounds: dict[str, object] = {}
     if wanted.since_last_user_message and history.last_user is not None:
         bounds["first"] = history.last_user + 1
@@ -73,10 +72,14 @@ def messages(conn: Connection, context_id: str, cursors: Cursors, selection: Sel
         bounds["limit"] = wanted.limit if wanted.last is None else wanted.last
     statement = _messages(shape(selection), frozenset(bounds), wanted.last is not None)
     rows = statement.all(conn, history_id=history.id, **bounds, **values(selection))
+    if wanted.after is not None and (now := histories.find(conn, context_id)) is not None:
+        # Asked last: each statement sees a state of its own, and what retention removed between them is missing.
+        check_kept(wanted.after, now.first, cursors(context_id))
     if wanted.last is not None:
         rows.reverse()
     factory = cursors(context_id)
     found = [to_block(with_text(conn, row), context_id, factory) for row in rows]
+    # Where it is narrowed further, a call may lack its result only because the filter left that out.
     return close_calls(found) if selection == _PROMPT else found
 
 
@@ -86,9 +89,11 @@ def _messages(selection: Shape, bounds: frozenset[str], backwards: bool) -> Prep
     if len(found) == 1:
         return Prepared(_ranged(BLOCK_COLUMNS, found[0], bounds, backwards))
     picked = union_all(
+        # Branches give indexes alone, each in order and no more than are wanted; the rows, with their texts, are read
+        # for those that are left of them.
         *(select(_ranged([blocks.c.index], one, bounds, backwards).correlate(None).subquery()) for one in found)
     )
-    return Prepared(_ranged(BLOCK_COLUMNS, [blocks.c.index.in_(picked)], bounds & {"limit"}, backwards))
+    return Prepared(_ranged(BLOCK_COLUMNS, [among(blocks.c.index, picked)], bounds & {"limit"}, backwards))
 
 
 def _ranged(
@@ -152,6 +157,7 @@ def _count(selection: Shape) -> Prepared:
 def count(conn: Connection, context_id: str, cursors: Cursors, selection: Selection) -> int:
     """How many blocks are selected."""
     history = histories.find(conn, context_id)
+    # All blocks are counted already, in the row of the history.
     if history is None or selection == Selection():
         return 0 if history is None else history.count - history.first_index
     row = _count(shape(selection)).first(conn, history_id=history.id, **values(selection))

@@ -1,7 +1,7 @@
 """Retention: the oldest blocks of each history are removed, by a policy, and where the rest begins is kept.
 
 Numbers stay as they are. So do the keys of appends, at about 60 bytes each: a retry is never stored a second time.
-Whoever comes with a cursor from before is told where to go on (CursorExpired).
+A cursor from before raises CursorExpired, which says where to go on.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 
 from chatstore.errors import StoreDamaged
-from chatstore.operations import checksums, dropping
-from chatstore.operations import histories as rows_of
+from chatstore.operations import checksums, dropping, histories
 from chatstore.operations.histories import HISTORY_COLUMNS, History
 from chatstore.operations.prepared import Prepared, Row
+from chatstore.operations.rows import OF_BLOCK, OF_RUN
 from chatstore.operations.transaction import Transaction
 from chatstore.schema import (
     RUN_STARTED,
@@ -34,7 +34,6 @@ from chatstore.schema import (
     block_blobs,
     blocks,
     changes,
-    histories,
     is_open,
     is_replacing,
     is_running,
@@ -43,6 +42,7 @@ from chatstore.schema import (
     store_info,
     tags,
 )
+from chatstore.schema import histories as histories_table
 
 HISTORIES: Final = 100
 """Histories that one step looks at."""
@@ -69,9 +69,9 @@ class Progress:
 
 
 _NEXT = Prepared(
-    select(histories.c.context_id, *HISTORY_COLUMNS)
-    .where(histories.c.id > bindparam("after"), histories.c.erased.is_(None))
-    .order_by(histories.c.id)
+    select(histories_table.c.context_id, *HISTORY_COLUMNS)
+    .where(histories_table.c.id > bindparam("after"), histories_table.c.erased.is_(None))
+    .order_by(histories_table.c.id)
     .limit(HISTORIES)
 )
 _OF = blocks.c.history_id == bindparam("history")
@@ -81,6 +81,7 @@ _YOUNG = Prepared(
     .order_by(blocks.c.index)
     .limit(1)
 )
+# Both conditions: the index by history has the first, that of `is_open` is by lease.
 _OLDEST_OPEN = Prepared(select(func.min(blocks.c.index)).where(_OF, not_closed, is_open))
 _ADDED = Prepared(select(blocks.c.sequence).where(_OF, blocks.c.index == bindparam("at")))
 _GONE = changes.c.history_id == bindparam("history"), changes.c.sequence <= bindparam("until")
@@ -146,11 +147,8 @@ _SEAL_LEFT = Prepared(
 _LAST_CHANGE = Prepared(
     select(func.coalesce(blocks.c.updated_at, runs.c.ended_at, runs.c.started_at))
     .select_from(changes)
-    .outerjoin(blocks, (blocks.c.history_id == changes.c.history_id) & (blocks.c.index == changes.c.block_index))
-    .outerjoin(
-        runs,
-        (runs.c.history_id == changes.c.history_id) & (runs.c.id == changes.c.text) & (changes.c.type >= RUN_STARTED),
-    )
+    .outerjoin(blocks, OF_BLOCK)
+    .outerjoin(runs, OF_RUN)
     .where(changes.c.history_id == bindparam("history"), changes.c.sequence > bindparam("first"))
     .where(changes.c.type != TEXT_APPENDED)
     .order_by(changes.c.sequence.desc())
@@ -180,7 +178,7 @@ def step(transaction: Transaction, policy: Policy, after: int) -> Progress:
     removed = 0
     for id, context_id in wanted:
         history = transaction.history_or_tombstone(context_id)
-        if history is None or history.erased or rows_of.seal(history) != history.checksum:
+        if history is None or history.erased or histories.seal(history) != history.checksum:
             continue  # meanwhile, by another process; or it is damaged
         removed += _prune(transaction, history, policy)
         if removed >= BLOCKS:
@@ -205,11 +203,13 @@ def _prune(transaction: Transaction, history: History, policy: Policy) -> int:
     conn = transaction.conn
     end = min(_kept_from(transaction, history, policy), history.first_index + BLOCKS)
     until = _until(transaction, history, end)
+    # A block may have grown by thousands of pieces: then fewer blocks are one step, but never none.
     while until - history.first > CHANGES and end - history.first_index > 1:
         end = history.first_index + (end - history.first_index) // 2
         until = _until(transaction, history, end)
     if end <= history.first_index:
         return 0
+    # Asked while the rows are there that prove it.
     settled = last_change(conn, history.id, history.first)
     digests = _BYTES.all(conn, history=history.id, end=end)
     place = _LAST_ID.first(conn, history=history.id, until=until)
@@ -226,12 +226,13 @@ def _prune(transaction: Transaction, history: History, policy: Policy) -> int:
     history.settled_at = history.settled_at if settled is None else settled
     if history.last_user is not None and history.last_user < end:
         history.last_user = None
-    rows_of.write(conn, history)
+    histories.write(conn, history)
     return removed
 
 
 def _seal_left(conn: Connection, history: History, until: int, end: int) -> None:
     """Gives a checksum of their own to entries that stay, about blocks and runs that are removed."""
+    # The checksum of such an entry is also of a row that is gone: by itself nothing could tell it from a damaged one.
     left = _LEFT_OF_BLOCKS.all(conn, history=history.id, until=until, start=history.first_index, end=end)
     left += _LEFT_OF_RUNS.all(conn, history=history.id, until=until)
     for number, type, about in left:

@@ -19,16 +19,28 @@ from chatstore.changes import (
 from chatstore.cursor import CursorFactory
 from chatstore.ids import id_text, to_datetime
 from chatstore.model import Block, Context, Part, Run, RunError, Tag
-from chatstore.operations.prepared import Row
-from chatstore.schema import BLOCK_ADDED, BLOCK_CLOSED, BLOCK_UPDATED, RUN_STARTED, blocks, runs
+from chatstore.operations.prepared import Row, of_row
+from chatstore.schema import BLOCK_ADDED, BLOCK_CLOSED, BLOCK_UPDATED, RUN_STARTED, blocks, changes, runs
 
 BLOCK_COLUMNS = tuple(blocks.c)
 """What `to_block` takes, in this order."""
 ID_AT, TEXT_AT, STATE_AT, SEQUENCE_AT = (
     BLOCK_COLUMNS.index(blocks.c[name]) for name in ("id", "text", "state", "sequence")
 )
+SIZED_AT = [BLOCK_COLUMNS.index(blocks.c[name]) for name in ("text", "data", "parts", "tags", "usage")]
+"""What counts to the size of a block."""
 RUN_COLUMNS = tuple(runs.c)
 """What `to_run` takes, in this order."""
+
+OF_BLOCK = (blocks.c.history_id == of_row(changes.c.history_id)) & (blocks.c.index == changes.c.block_index)
+"""The block that an entry of the log is about."""
+OF_RUN = (
+    (runs.c.history_id == of_row(changes.c.history_id))
+    & (runs.c.id == changes.c.text)
+    # For the `text` of a piece is what a model said, and that may be the id of a run.
+    & (changes.c.type >= RUN_STARTED)
+)
+"""The run that an entry is about."""
 
 Cursors: TypeAlias = Callable[[str], CursorFactory]
 """Gives the cursors of a context by its id."""

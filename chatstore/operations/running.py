@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, union, update
 
 from chatstore.errors import RunNotFound, StoreDamaged
 from chatstore.limits import DEFAULT, Limits
@@ -44,6 +46,7 @@ _CHILDREN = Prepared(
     select(histories.c.context_id, runs.c.id)
     .join(histories, histories.c.id == runs.c.history_id)
     .where(runs.c.parent_run_id == bindparam("run_id"), runs.c.state == "running")
+    .order_by(runs.c.history_id, runs.c.sequence)
 )
 
 
@@ -82,6 +85,7 @@ def start_run(
 ) -> Run:
     """Starts a run, in a history that is made if there is none; `lease` takes the lease it is held under."""
     history = transaction.open_history(context)
+    # Within this transaction: a run that is stored is always under a lease, or nobody would end it for its process.
     lease_id = lease(transaction)
     row = (
         history.id,
@@ -172,38 +176,59 @@ def _end(transaction: Transaction, held: _Held, ending: RunEnding) -> Run:
     return run
 
 
+INTERRUPTED: Final = 100
+"""Histories in which one transaction ends what the dead left, at most: others wait for it, and it has to hold them."""
+_some_left = union(
+    *(
+        select(table.c.history_id).where(
+            table.c.lease_id == bindparam("lease_id"), unfinished, table.c.history_id > bindparam("after")
+        )
+        for table, unfinished in ((runs, is_running), (blocks, is_open))
+    )
+).subquery()
+_LEFT_IN = Prepared(select(_some_left.c.history_id).order_by(_some_left.c.history_id).limit(INTERRUPTED))
 _RUNNING_OF = Prepared(
     select(histories.c.context_id, runs.c.id)
     .join(histories, histories.c.id == runs.c.history_id)
     .where(runs.c.lease_id == bindparam("lease_id"), is_running)
+    .where(runs.c.history_id.between(bindparam("first"), bindparam("last")))
+    .order_by(runs.c.history_id, runs.c.sequence.desc())  # parts before what they are part of
 )
 _OPEN_OF = Prepared(
     select(histories.c.context_id, blocks.c.index)
     .join(histories, histories.c.id == blocks.c.history_id)
     .where(blocks.c.lease_id == bindparam("lease_id"), is_open)
+    .where(blocks.c.history_id.between(bindparam("first"), bindparam("last")))
+    .order_by(blocks.c.history_id, blocks.c.index)
 )
 
 
-def interrupt(transaction: Transaction, lease_id: int) -> tuple[int, int]:
-    """Ends, as interrupted, every run and block that a lease holds open; how many there were, and how many are damaged
-    and stay open until they are repaired: their last words are not sealed as they are."""
-    held = _RUNNING_OF.all(transaction.conn, lease_id=lease_id)
-    alone = _OPEN_OF.all(transaction.conn, lease_id=lease_id)
+def interrupt(transaction: Transaction, lease_id: int, after: int = 0) -> tuple[int, int | None]:
+    """Ends, as interrupted, the runs and blocks that a lease holds open, in the next histories behind one; how many
+    there were, and the last of these histories, or None if there is none.
+
+    What is damaged stays open until it is repaired: its last words are not sealed as they are.
+    """
+    left = [id for (id,) in _LEFT_IN.all(transaction.conn, lease_id=lease_id, after=after)]
+    if not left:
+        return 0, None
+    these = {"lease_id": lease_id, "first": left[0], "last": left[-1]}
+    held = _RUNNING_OF.all(transaction.conn, **these)
+    alone = _OPEN_OF.all(transaction.conn, **these)
+    # Named before the first is ended: where histories are locked one by one, the transaction begins anew with all of
+    # them, in one order.
     transaction.hold(context_id for context_id, _ in (*held, *alone))
-    ended = damaged = 0
+    ended = 0
     for context_id, run_id in held:
-        try:
+        with suppress(StoreDamaged):
             end_run(transaction, ContextRef(context_id), run_id, RunEnding("interrupted"))
             ended += 1
-        except StoreDamaged:
-            damaged += 1
-    for context_id, index in _OPEN_OF.all(transaction.conn, lease_id=lease_id):
-        try:
+    # Asked again: what belonged to a run has ended with it.
+    for context_id, index in _OPEN_OF.all(transaction.conn, **these):
+        with suppress(StoreDamaged):
             growing.end_block(transaction, ContextRef(context_id), index, "", growing.Ending("interrupted"))
             ended += 1
-        except StoreDamaged:
-            damaged += 1
-    return ended, damaged
+    return ended, left[-1]
 
 
 def find_run(conn: Connection, context_id: str, run_id: str) -> Run:

@@ -63,6 +63,7 @@ def values(selection: Selection) -> dict[str, object]:
     """The values for a statement of the selection's shape."""
     bound: dict[str, object] = {} if selection.run is None else {"run": selection.run}
     for name in _COLUMNS:
+        # Sorted here and in `shape`, for a set has no order: the places of `other_types` have to mean the same values.
         for number, value in enumerate(sorted(getattr(selection, name) or ())):
             bound[f"{name}_{number}"] = value
     for number, (kind, tag) in enumerate(selection.tags):

@@ -40,6 +40,7 @@ class ContextRef:
 _ADD_KEYS = Prepared(insert(context_keys))
 _COUNT = Prepared(
     update(histories_table)
+    # In the order in which `finish` gives them, for rows are bound by position: `values` has the order of the table.
     .ordered_values(
         (histories_table.c.head, bindparam("new_head")),
         (histories_table.c.count, bindparam("new_count")),
@@ -50,6 +51,7 @@ _COUNT = Prepared(
 )
 _ADD_BLOCKS = Prepared(insert(blocks))
 _ADD_CHANGES = Prepared(
+    # Without the id, which the database gives: SQLite the next row id, a server one from its transaction's number.
     insert(changes).values({column.name: bindparam(column.name) for column in changes.c if column.name != "id"})
 )
 
@@ -101,7 +103,7 @@ class Transaction:
     ) -> None:
         self.conn = conn
         self.cursors = cursors
-        self.now = ids.now()
+        self.now: int = ids.now()
         self.announced: Announcement = {}
         self.after_commit: list[Callable[[], None]] = []
         self._histories = known
@@ -122,7 +124,9 @@ class Transaction:
         return None if history is None else histories.not_erased(history)
 
     def history_or_tombstone(self, context_id: str) -> History | None:
-        """The same, or what is left of it."""
+        """The same, or what is left of it if it was erased."""
+        # Locked by the first look, also for a write that may yet be refused: whoever decides by its counters has to be
+        # the only one who changes them.
         if context_id not in self._histories:
             if self._held:
                 raise Unheld(context_id)
@@ -130,7 +134,7 @@ class Transaction:
         return self._histories[context_id]
 
     def open_history(self, context: ContextRef) -> History:
-        """The same, created when there is none."""
+        """The history of a context, as `history` gives it, or a new one. Raises ContextErased."""
         history = self.history(context.context_id)
         if history is None:
             history = histories.create(self.conn, context.context_id, context.keys_json, self.now)
@@ -207,6 +211,7 @@ class Transaction:
         """The same, with the entries of the log."""
         self.flush_blocks()
         if self._changes:
+            # Any one entry would do, for a transaction is committed whole; the last is at hand.
             history_id, sequence, *_, checksum = self._changes[-1]
             self.proof = Proof(history_id, sequence, checksum)
             _ADD_CHANGES.many(self.conn, self._changes)

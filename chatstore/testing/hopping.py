@@ -63,6 +63,12 @@ class ThreadedSubscription(AsyncIterator[Change]):
         """As `Subscription.cursor`."""
         return None if self._subscription is None else self._subscription.cursor
 
+    async def sse(self, *, heartbeat: float = 15.0) -> AsyncIterator[bytes]:
+        """As `Subscription.sse`."""
+        events = (await self._begin()).sse(heartbeat=heartbeat)
+        while (event := await self._threads.run(next, events, END)) is not END:
+            yield cast("bytes", event)
+
     async def __anext__(self) -> Change:
         if self._closed and self._subscription is None:
             raise StopAsyncIteration
@@ -164,7 +170,7 @@ class ThreadedBlockReader:
     def __init__(self, threads: Threads, reader: BlockReader) -> None:
         self._threads = threads
         self._reader = reader
-        self.block = reader.block
+        self.block: Block = reader.block
 
     async def __aiter__(self) -> AsyncIterator[str]:
         pieces = await self._threads.run(iter, self._reader)

@@ -65,7 +65,11 @@ class ThreadedChatStore:
 
     async def __aenter__(self) -> Self:
         if self._store is None:
-            self._store = await self._threads.run(self._open)
+            try:
+                self._store = await self._threads.run(self._open)
+            except BaseException:
+                await self._threads.close()
+                raise
         return self
 
     async def __aexit__(
@@ -123,9 +127,9 @@ class ThreadedRunHandle:
     def __init__(self, threads: Threads, handle: RunHandle[Any]) -> None:
         self._threads = threads
         self._handle = handle
-        self.history = ThreadedHistory(threads, handle.history)
-        self.run = handle.run
-        self.cursor = handle.cursor
+        self.history: ThreadedHistory = ThreadedHistory(threads, handle.history)
+        self.run: Run = handle.run
+        self.cursor: str = handle.cursor
 
     async def wait(self, timeout: float | None = None) -> Run | None:
         """As `RunHandle.wait`."""

@@ -17,8 +17,8 @@ from chatstore.errors import InvalidInput
 _log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 0.4
-"""Seconds between two looks at the database, whatever the wake-ups do. What the first comes too early for is seen by
-the second, and within a second."""
+"""Seconds between two looks at the database, whatever the wake-ups do. A commit that one look just misses is seen by
+the next, and so within a second."""
 
 
 Moved = Callable[..., bool]

@@ -41,6 +41,7 @@ class FilesWaker:
         """Returns after a commit, a nudge or the time."""
         if not self._woken.wait(timeout):
             return False
+        # Before the look: what is committed behind that is an event that stays.
         self._woken.clear()
         for pause in _CONFIRM_PAUSES:
             if moved():
@@ -66,6 +67,8 @@ class FilesWaker:
             self._stop.set()
 
     def _watch(self) -> None:
+        # The directory and not the log, which is made by the first who opens the store and removed by the last who
+        # closes it.
         for changes in _changes(self._wal.parent, self._stop):
             names = {Path(path).name for _, path in changes}
             if self._probe_name in names:

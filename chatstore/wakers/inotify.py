@@ -17,6 +17,8 @@ from pathlib import Path
 
 from chatstore.wakers import Moved
 
+# IN_ATTRIB, for IN_DELETE_SELF does not come while the log is open here: of an unlink there is only the new count of
+# links (inotify(7)).
 _MODIFY, _GONE = 0x2, 0x4 | 0x400 | 0x800  # IN_MODIFY; IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
 _SPIN, _PAUSES = 0.00015, 0.25
 """Seconds without a pause after an event; after them a pause is this share of the time since."""
@@ -36,6 +38,7 @@ class InotifyWaker:
     def __init__(self, wal: Path) -> None:
         self._wal = wal
         self._libc = ctypes.CDLL(None, use_errno=True)
+        # Python has no inotify of its own. Its flags are those of open(2), by inotify_init1(2).
         self._events = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._events < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
@@ -100,6 +103,7 @@ class InotifyWaker:
     def _drain(self) -> None:
         data = os.read(self._events, 1 << 16)
         masks = (int.from_bytes(data[at : at + 4], sys.byteorder) for at in _mask_offsets(data))
+        # A watch is on the file and not on the name: the log that takes its place needs one of its own.
         if any(mask & _GONE for mask in masks) and self._wal.exists():
             self._watch(self._wal, _MODIFY | _GONE)
 
@@ -111,6 +115,7 @@ class InotifyWaker:
             if not self._poll.poll(_SELF_TEST_SECONDS * 1000):
                 raise OSError(f"the file system of {self._wal.parent} sends no events")
             self._drain()
+        # The end of the probe is an event, too (IN_IGNORED), and none of the log.
         while self._poll.poll(0):
             os.read(self._events, 1 << 16)
 

@@ -1,7 +1,8 @@
 """The committer: all writes of one process to one store, committed in groups.
 
-Writes wait in a queue. Whoever gets the lead commits everything that waits, in one transaction, and gives each
-caller its own answer or its own error. No caller owns the transaction, so none can leave it open by being cancelled.
+Writes wait in a queue. One caller at a time has the lead: it commits everything that waits, in one transaction, and
+gives each caller its own answer or its own error. No caller owns the transaction, so none can leave it open by being
+cancelled.
 
 A sync caller leads on its own thread, so a lone append never changes threads. On an event loop a few writes that
 have to wait for nothing, neither for the disk nor for a lock, are committed on the loop itself, which takes less than
@@ -58,6 +59,7 @@ class Committer:
         self._enqueue(pending)
         try:
             with self._lead:
+                # Who had to wait for the lead finds, as a rule, that his write was committed with the leader's.
                 while not pending.settled:
                     self._commit_waiting()
                 self._writer.checkpoint()
@@ -114,6 +116,7 @@ class Committer:
             while self._waiting:
                 self._commit_waiting()
         if self._thread is not None:
+            # Behind the lead, which the thread may have to take once more before it ends.
             self._calls.put(False)
             self._thread.join()
         self._writer.close()
@@ -148,6 +151,8 @@ class Committer:
     def _start(self) -> None:
         with self._starting:  # not the lead, which may be taken for as long as another process keeps the lock
             if self._thread is None:
+                # A daemon: Python waits for all other threads before it runs what closes the stores at exit, and which
+                # ends this one (see `tests/faults/test_endings.py`).
                 self._thread = threading.Thread(target=self._serve, name="chatstore-committer", daemon=True)
                 self._thread.start()
 
@@ -165,11 +170,23 @@ class Committer:
         They stay in it until they have their answers: a leader that a signal interrupts leaves nothing behind that
         the next one would not take up.
         """
-        count = min(len(self._waiting), GROUP)
-        group = [self._waiting[place] for place in range(count)]
+        group = self._front()
         todo = [pending for pending in group if not pending.settled and not pending.withdrawn]
         if todo and not self._writer.commit(todo, patient=patient):
             return
         hand_over(group)
+        # One by one, and no new queue: callers add behind it at this moment.
         for _ in group:
             self._waiting.popleft()
+
+    def _front(self) -> list[Pending[Any]]:
+        """What is committed next, together."""
+        group: list[Pending[Any]] = []
+        contexts: set[str | None] = set()
+        for place in range(min(len(self._waiting), GROUP)):
+            contexts.add(self._waiting[place].context)
+            # Bounded, for the table of a server's locks is everybody's.
+            if len(contexts) > self._database.holds_at_once:
+                break
+            group.append(self._waiting[place])
+        return group

@@ -21,7 +21,7 @@ from chatstore.operations.transaction import ContextRef
 from chatstore.redaction import Redact, redacted, redacted_json
 
 _NAMES_OF_CALLS = ("name", "call_id")
-"""What names a call in `data`, and finds its result: no text, and stored as it is."""
+"""The fields of `data` by which a result finds its call. They are names and no text, and so are never redacted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def function_result(
 def check(drafts: Iterable[BlockDraft], rules: Rules = RULES) -> list[NewBlock]:
     """The drafts of one append, checked. Raises an InvalidInput that says which field of which draft is wrong."""
     if isinstance(drafts, (str, Mapping, BaseModel)) or not isinstance(drafts, Iterable):
-        raise InvalidInput(f"append takes one or several BlockDraft, not {type(drafts).__name__}")
+        raise _no_draft(drafts)
     given = list(drafts)
     if len(given) > rules.limits.batch:
         raise exceeded(f"{len(given):,} blocks in one append", "batch", rules.limits.batch)
@@ -127,13 +127,25 @@ def check(drafts: Iterable[BlockDraft], rules: Rules = RULES) -> list[NewBlock]:
     checked = []
     for place, one in enumerate(given):
         if not isinstance(one, BlockDraft):
-            raise InvalidInput(f"append takes one or several BlockDraft, not {type(one).__name__}")
+            raise _no_draft(one)
         new = _check(one, places, rules.limits)
         if rules.redact is not None:
+            # Checked before, so that a redactor is given what is right, and after: what it makes is a caller's, too,
+            # and may be too long.
             new = _check(_redacted(one, rules.redact, rules.limits.depth), places, rules.limits)
         checked.append(new)
+        # By identity: two drafts that are equal are two blocks.
         places[id(one)] = place
     return checked
+
+
+def _no_draft(given: object) -> InvalidInput:
+    refused = f"append takes one or several BlockDraft, not {type(given).__name__}"
+    if isinstance(given, str):
+        return InvalidInput(f"{refused}; append_user_message and append_assistant_message take a text")
+    if isinstance(given, Mapping):
+        return InvalidInput(f"{refused}; BlockDraft(role=…, text=…) makes one")
+    return InvalidInput(refused)
 
 
 def digest(blocks: Iterable[NewBlock]) -> bytes:
@@ -142,6 +154,7 @@ def digest(blocks: Iterable[NewBlock]) -> bytes:
     for new in blocks:
         parent = new.parent.hex() if isinstance(new.parent, bytes) else new.parent
         fields = (new.type, new.role, new.author, new.run_id, parent, new.text, new.data, new.parts, new.tags)
+        # As JSON, which keeps None, numbers and texts apart, and where one field ends.
         summed.update(json.dumps([*fields, new.internal, new.usage]).encode())
     return summed.digest()
 

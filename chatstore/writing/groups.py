@@ -159,6 +159,7 @@ class GroupWriter:
     def _remembered(self, conn: Connection) -> Known:
         """The counters of the histories written to before, while no other process has written anything."""
         if not self._database.alone(conn):
+            # The commit of somebody else may have been a restore, which SQLite does not tell apart.
             self._database.check_in_place(conn)
             self._known = {}
         elif len(self._known) > KNOWN:
@@ -199,6 +200,7 @@ class GroupWriter:
         if self._conn is not None:
             self._conn.close()
 
+    # What is remembered counts what the transaction would have stored.
     def _roll_back(self) -> None:
         self._known = {}
         if self._conn is None:

@@ -10,7 +10,7 @@ from chatstore import processes
 from chatstore.operations import leases
 from chatstore.operations.transaction import Transaction
 from chatstore.writing.committer import Committer
-from chatstore.writing.growing import Flusher
+from chatstore.writing.flushing import Flusher
 
 _RENEWALS = 5
 """Renewals within the length of a lease."""
@@ -33,9 +33,11 @@ class LeaseHolder:
         # It may have been taken away since the last beat; what is opened under it then would never be ended.
         if self.id is not None and leases.renew(transaction, self.id):
             return self.id
+        # Of this transaction alone: one that is rolled back and made again has lost the lease, too.
         if self._taken is None or self._taken[0] is not transaction:
             pid = os.getpid()
             seconds = max(1, round(self._seconds))
+            # With the time the process started: its number alone may be given to another after its death.
             taken = leases.take(transaction, processes.machine(), pid, processes.started(pid), seconds)
             self._taken = transaction, taken
             transaction.after_commit.append(partial(self._adopt, taken))
@@ -44,7 +46,7 @@ class LeaseHolder:
     def close(self) -> None:
         """Gives the lease back. What is still open under it ends as interrupted: nobody is left to write it."""
         held, self.id = self.id, None
-        if held is not None and (ended := self._committer.run(partial(leases.take_away, lease_id=held))):
+        if held is not None and (ended := leases.take_away(self._committer.run, held)):
             _log.warning("the store was closed with %d runs and blocks open; they end as interrupted", ended)
 
     def _adopt(self, taken: int) -> None:
@@ -57,6 +59,7 @@ class LeaseHolder:
 
     def _renew(self) -> None:
         held = self.id
+        # Not synced: a beat that a power cut takes is that of a process which is gone.
         if held is not None and not self._committer.run(partial(leases.renew, lease_id=held), synced=False):
             _log.warning("another process took this one for dead; what it had open was ended as interrupted")
             if self.id == held:  # or else a run that began since has taken a new one

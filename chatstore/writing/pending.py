@@ -38,15 +38,15 @@ class Pending(Generic[T]):
         size: int = UNKNOWN,
         context: str | None = None,
     ) -> None:
-        self.write = write
-        self.context = context
-        self.synced = synced
-        self.future = future
-        self.size = size
+        self.write: Write[T] = write
+        self.context: str | None = context
+        self.synced: bool = synced
+        self.future: asyncio.Future[T] | None = future
+        self.size: int = size
         self.outcome: T | None = None
         self.error: Exception | None = None
-        self.settled = False
-        self.withdrawn = False
+        self.settled: bool = False
+        self.withdrawn: bool = False
 
     def apply(self, transaction: Transaction) -> None:
         """Runs the write; a refusal is its answer and leaves the transaction as it was."""
@@ -64,6 +64,7 @@ class Pending(Generic[T]):
 
     def deliver(self) -> None:
         """Gives the answer to the event loop that waits for it, on that loop."""
+        # It is done where its task was cancelled meanwhile: the write is stored all the same.
         if self.future is None or self.future.done():
             return
         if self.error is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 Until: TypeAlias = Callable[[Callable[[], None]], None]
-"""Calls back once it is so far, from any thread; at once, if it is so far already."""
+"""Calls back when what is waited for has happened, from any thread; at once, if it already has."""
 
 
 def wait(until: Until) -> None:
@@ -24,7 +25,8 @@ async def wait_async(until: Until) -> None:
     future: asyncio.Future[None] = loop.create_future()
 
     def call_back() -> None:
-        loop.call_soon_threadsafe(_resolve, future)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(_resolve, future)
 
     until(call_back)
     await future

@@ -43,9 +43,10 @@ async def append_or_be_cancelled(store: AsyncChatStore, number: int, rng: random
         return None
 
 
-def write_at_once(path: Path) -> None:
-    """Takes the write lock as another program would, without waiting for it."""
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as conn:
+def write_beside(path: Path) -> None:
+    """Takes the write lock as another program would. What renews a lease or begins the log anew holds it for a moment;
+    one that was left behind stays."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as conn:
         conn.execute("BEGIN IMMEDIATE")
         conn.execute("ROLLBACK")
 
@@ -61,7 +62,7 @@ async def cancel_many(path: Path, count: int, *, contended: bool) -> tuple[dict[
             answered |= {number: blocks for number, blocks in zip(numbers, outcomes, strict=True) if blocks}
             await asyncio.wait_for(store.history("barrier").append_status_message("here"), 20)
             if not contended:
-                write_at_once(path)
+                write_beside(path)
         stored = sum([await store.history(f"c{place}").count() for place in range(3)])
         for number in range(count):
             blocks = await store.history(f"c{number % 3}").append(batch(number), key=f"key {number}")
@@ -88,7 +89,7 @@ def test_cancelled_appends_leave_no_lock_and_tear_no_batch(tmp_path: Path, count
         if contended:
             holder.tell("stop")
             holder.succeed()
-    write_at_once(path)
+    write_beside(path)
     check_everything_once(path, count)
     assert core._cores == {}
     report("cancelled", appends=count, stored_before_the_retries=stored // 3, of=len(answered))

@@ -102,6 +102,7 @@ def child(code: str, *values: object, seconds: float) -> Child:
     return Child([sys.executable, "-c", textwrap.dedent(code), *map(str, values)], seconds=seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("appends", "subscribers", "stalled"),
     [(6_000, 10, 2), pytest.param(100_000, 50, 5, marks=[pytest.mark.slow, pytest.mark.timeout(1_500)])],

@@ -157,11 +157,13 @@ class Crowd:
                 self.sights[said[0]].append(Sight(*said[1:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "processes", "subscribers", "every"),
     [
         (20, 4, 12, 1.5),
-        pytest.param(600, 4, 20, 3.0, marks=[pytest.mark.slow, pytest.mark.timed, pytest.mark.timeout(1_000)]),
+        pytest.param(120, 4, 20, 3.0, marks=[pytest.mark.slow, pytest.mark.timed, pytest.mark.timeout(400)]),
+        pytest.param(600, 4, 20, 3.0, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(1_000)]),
     ],
 )
 def test_subscribers_that_are_killed_and_hear_nothing_get_each_change_once_in_order_and_in_time(

@@ -90,6 +90,7 @@ def test_tail_prints_every_block_of_three_processes_once_and_in_order(tmp_path: 
     report("tail", blocks=appends, writers=WRITERS, seconds=seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("appends", "stops"), [(400, 3), pytest.param(10_000, 50, marks=[pytest.mark.slow, pytest.mark.timeout(400)])]
 )

@@ -49,6 +49,7 @@ def seen_after(
     return delays, [listener.stderr for listener in listeners]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pairs", "appends"), [(2, 5), pytest.param(5, 100, marks=slow)])
 def test_with_every_wake_up_suppressed_an_append_is_seen_within_a_second(
     tmp_path: Path, pairs: int, appends: int
@@ -58,6 +59,7 @@ def test_with_every_wake_up_suppressed_an_append_is_seen_within_a_second(
     assert max(delays) < BOUND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wake", ["auto", "inotify", "watchfiles", "poll"])
 @pytest.mark.parametrize("appends", [20, pytest.param(200, marks=slow)])
 def test_every_waker_sees_an_append_of_another_process(tmp_path: Path, wake: str, appends: int) -> None:
@@ -68,6 +70,7 @@ def test_every_waker_sees_an_append_of_another_process(tmp_path: Path, wake: str
     assert max(delays) < BOUND
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
 def test_auto_falls_back_to_polling_where_no_events_are_to_be_had(tmp_path: Path) -> None:
     delays, logged = seen_after(tmp_path, "auto", 2, 10, longest_pause=0.2, without_inotify=True)

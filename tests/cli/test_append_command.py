@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
@@ -17,6 +18,12 @@ def test_it_prints_the_index_and_the_cursor(store: ChatStore, run: Run) -> None:
     for index in range(2):
         result = run("append", "c", "hello")
         assert (result.stdout, result.exit_code) == (f"{index} {store.history('c').head()}\n", 0)
+
+
+def test_a_store_that_is_made_for_it_is_named_for_its_name_may_be_misspelt(run: Run, path: Path) -> None:
+    made, there = run("append", "c", "one"), run("append", "c", "two")
+    assert (made.exit_code, made.stderr) == (0, f"a new store: {path}\n")
+    assert (there.exit_code, there.stderr) == (0, "")
 
 
 def test_a_message_is_a_persons_unless_it_says_otherwise(store: ChatStore, run: Run) -> None:

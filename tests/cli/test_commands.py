@@ -77,7 +77,7 @@ def test_the_store_is_the_one_said_last_and_loudest(
 def test_reading_does_not_make_a_store(run: Run, path: Path, command: tuple[str, ...]) -> None:
     result = run(*command)
     assert (result.stdout, result.exit_code) == ("", 1)
-    assert result.stderr == f"error: there is no store at {path}\n"
+    assert result.stderr == f"error: there is no store at {path}; --store or CHATSTORE_STORE names another\n"
     assert list(path.parent.iterdir()) == []
 
 

@@ -13,11 +13,14 @@ from uuid import uuid4
 import postgres_server
 import psycopg
 import pytest
+from claude_log import SESSION, session
 from sqlalchemy.engine import make_url
 from typer.testing import Result
 
 from chatstore import ChatStore, RunCancelled
 from chatstore.schema import SCHEMA_VERSION
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., Result]
 PASSWORD = "pass-word-9"
@@ -84,13 +87,19 @@ def test_conversations_go_in_and_out(said: Callable[..., str], url: str, tmp_pat
         assert [json.loads(line) for line in lines] == [record]
 
 
+def test_what_other_programs_left_goes_into_it(said: Callable[..., str], url: str, tmp_path: Path) -> None:
+    file = session().write(tmp_path / f"{SESSION}.jsonl")
+    assert "1 conversations: 14 messages, 14 blocks" in said("import", file, "--store", url)
+    assert "1 stored before" in said("import", file, "--store", url)
+
+
 def test_a_store_is_made_and_said_to_be_there(said: Callable[..., str], empty: str) -> None:
     refused = said("ls", "--store", empty, exit_code=1)
     assert "chatstore migrate" in refused
-    assert f"migrated from format 0 to {SCHEMA_VERSION}" in said("migrate", empty)
+    assert f"made, of format {SCHEMA_VERSION}" in said("migrate", empty)
     assert "nothing to do" in said("migrate", empty)
     assert said("ls", "--store", empty) == ""
-    assert "migrated from format 0" in said("migrate", f"{empty}&schema=other", "--partitions", 3)
+    assert "made, of format" in said("migrate", f"{empty}&schema=other", "--partitions", 3)
     assert "a store already" in said("migrate", empty, "--partitions", 3, exit_code=2)
 
 

@@ -18,6 +18,8 @@ import pytest
 from chatstore import ChatStore
 from chatstore.cli.demo import PYTHON
 
+pytestmark = pytest.mark.slow
+
 DEMO = (sys.executable, "-P", "-c", "from chatstore.cli import main; main()", "demo")  # -P: as the console script
 DEADLINE = 60
 CHANGE = re.compile(r"^ +-?\d+\.\d ms  …(\d{6}) +(\d*) ?(\w+) +(.*)$", re.MULTILINE)
@@ -166,6 +168,7 @@ def test_what_the_agent_says_is_computed_from_the_files(kept: Kept) -> None:
     assert f"chatstore show {context.context_id} --store" in kept.output
 
 
+@pytest.mark.slow
 def test_another_run_in_a_kept_store_is_a_conversation_of_its_own(kept: Kept, tmp_path: Path) -> None:
     shutil.copy(kept.store, tmp_path / "copy.db")
     assert run(str(kept.sources), "--store", "copy.db", cwd=tmp_path).returncode == 0
@@ -174,6 +177,7 @@ def test_another_run_in_a_kept_store_is_a_conversation_of_its_own(kept: Kept, tm
         assert first.count == second.count
 
 
+@pytest.mark.slow
 def test_it_reads_pythons_own_sources_and_keeps_nothing_unless_told_otherwise(empty: Path) -> None:
     done = run(cwd=empty)
     assert (done.returncode, done.stderr) == (0, "")
@@ -181,18 +185,21 @@ def test_it_reads_pythons_own_sources_and_keeps_nothing_unless_told_otherwise(em
     assert list(empty.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_module_in_the_current_directory_is_not_imported(empty: Path, sources: Path) -> None:
     (empty / "json.py").write_text("raise SystemExit('imported by accident')\n")
     (empty / "chatstore.py").write_text("raise SystemExit('imported by accident')\n")
     assert run(str(sources), cwd=empty).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_directory_without_python_files_is_answered_too(empty: Path) -> None:
     done = run(".", cwd=empty)
     assert done.returncode == 0, done.stderr
     assert "There are none." in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="such names do not exist there")
 def test_a_file_name_with_control_sequences_does_not_reach_the_terminal(empty: Path, sources: Path) -> None:
     (sources / "\x1b]0;owned\x07.py").write_text("\n" * 99)
@@ -233,6 +240,7 @@ def test_a_store_that_cannot_be_opened_is_refused_before_anything_starts(empty: 
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_it_ends_both_processes(started: Demo, tmp_path: Path, number: signal.Signals) -> None:
@@ -264,6 +272,7 @@ def test_a_reader_that_leaves_ends_both_processes(started: Demo, tmp_path: Path)
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_python_it_shows_does_the_same(empty: Path) -> None:
     imported, *parts = PYTHON.split("# In")
     follow, write, read = (f"{imported}# In{part}" for part in parts)

@@ -81,3 +81,11 @@ def test_a_store_that_cannot_be_opened_is_a_problem(path: Path, run) -> None:
 def test_a_store_that_is_not_there_is_not_made(path: Path, run) -> None:
     assert run("doctor").exit_code == 1
     assert not [*path.parent.iterdir()]
+
+
+def test_a_place_that_cannot_be_looked_at_is_a_finding(path: Path, run) -> None:
+    path.write_text("a file, where a directory was meant")
+    result = run("doctor", path / "chat.db", "--json")
+    assert result.exit_code == 1
+    assert findings(result)["store"]["status"] == "problem"
+    assert findings(result)["store"]["advice"]

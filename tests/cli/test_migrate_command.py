@@ -57,6 +57,7 @@ def test_it_migrates_the_store_that_a_refused_command_named(old_store: Path, tmp
     assert run("ls", "--store", old_store, cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment"),
     [

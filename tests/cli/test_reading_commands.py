@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import Result
 import chatstore
 from chatstore import Block, BlockDraft, ChatStore, Context, Part, Tag
 from chatstore.cli import show
+from chatstore.cli.render import when
 from chatstore.schema import SCHEMA_VERSION
 
 Run = Callable[..., Result]
@@ -60,6 +62,13 @@ def test_show_prints_the_transcript(run: Run) -> None:
         "         18 °C.",
         "         [image image/png map.png 3 bytes]",
     ]
+
+
+def test_show_tells_when_an_imported_message_was_said_and_tail_when_it_was_stored(store: ChatStore, run: Run) -> None:
+    said = datetime(2024, 5, 1, 12, 0, 7, tzinfo=UTC)
+    stored = store.history("old").append_user_message("Hi", data={"timestamp": said.isoformat()})
+    assert f"0  {when(said)}  user" in run("show", "old").stdout
+    assert f"0  {when(stored.created_at)}  user" in run("tail", "old").stdout
 
 
 @pytest.mark.usefixtures("conversation")
@@ -168,3 +177,24 @@ def test_the_store_may_be_named_as_an_argument(run: Run, path: Path, command: st
     named = run(command, "other.db", "--json")
     assert (named.exit_code, named.stdout) == (0, run(command, "--store", "other.db", "--json").stdout)
     assert run(command, "none.db").exit_code == 1
+
+
+@pytest.mark.usefixtures("conversation")
+@pytest.mark.parametrize("command", ["show", "tail", "runs", "export"])
+def test_a_misspelt_context_is_told_with_the_one_that_was_meant(store: ChatStore, run: Run, command: str) -> None:
+    store.history("support-42").append_user_message("Hello?")
+    result = run(command, "suport-42")
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert "there is no context 'suport-42'" in result.stderr
+    assert "; did you mean 'support-42'? `chatstore ls` lists those that are" in result.stderr
+    assert "did you mean" not in run(command, "unlike-any").stderr
+
+
+@pytest.mark.usefixtures("conversation")
+def test_a_kind_without_what_was_asked_for_is_told_from_a_context_without_it(run: Run) -> None:
+    calls = run("show", "c", "--type", "function_call")
+    assert (calls.stdout, calls.exit_code) == ("", 0)
+    assert calls.stderr == "no block is of that in the transcript; --kind trace has every block\n"
+    assert run("show", "c", "--type", "function_call", "--kind", "trace").stderr == ""
+    assert run("show", "c", "--type", "functioncall", "--kind", "trace").stderr == "no block is of that\n"
+    assert run("show", "c", "--last", "0").stderr == ""

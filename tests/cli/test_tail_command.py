@@ -51,6 +51,7 @@ def test_a_signal_ends_it_cleanly_with_the_cursor_to_resume_at(
     assert tail.stop(number) == ([], [f"resume with: chatstore tail c -f --json --after {cursor}"], exit_code)
 
 
+@pytest.mark.slow
 def test_stopped_at_any_moment_and_resumed_it_prints_every_block_once(store: ChatStore, start: Start) -> None:
     enough, stops, random_ = threading.Event(), 8, random.Random(7)
 

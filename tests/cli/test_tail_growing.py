@@ -121,6 +121,7 @@ def test_a_late_joiner_sees_the_whole_text_once(store: ChatStore, writer: Writer
     assert said(run("tail", "c").stdout) == "".join(pieces).rstrip()
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_in_the_middle_of_a_block_it_prints_the_text_once(
     store: ChatStore, writer: Writer, start: Start
 ) -> None:

@@ -10,35 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from other_processes import run
+from other_processes import FORKING, run
 
 from chatstore import AsyncChatStore, ChatStore, StoreClosed, WrongEventLoop, core
 
-_FORK = """
-    import os, signal, sys
-    from chatstore import *
-
-    def child(work):
-        read, write = os.pipe()
-        if os.fork() == 0:
-            signal.alarm(10)
-            try:
-                answer = repr(work())
-            except BaseException as error:
-                answer = type(error).__name__
-            os.write(write, answer.encode())
-            os._exit(0)
-        os.close(write)
-        os.wait()
-        with open(read) as file:
-            return file.read() or "nothing"
-
+_FORK = (
+    FORKING
+    + """
     store = ChatStore(sys.argv[1])
     history = store.history("c")
     block = history.append_user_message("before")
     subscription = history.subscribe()
     next(subscription)
 """
+)
 
 
 @pytest.mark.parametrize(

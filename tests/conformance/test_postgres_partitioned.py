@@ -8,17 +8,11 @@ import postgres_server
 import pytest
 
 from chatstore.testing.conformance import (
-    AppendConditions,
     Appending,
-    Compacting,
-    Contexts,
     Erasing,
     Feeds,
     Following,
-    Marking,
-    OpenBlocks,
     Reading,
-    Resuming,
     Retaining,
     Running,
 )
@@ -38,17 +32,11 @@ other_chatstore_url = chatstore_url
 
 
 class TestChatStoreInParts(
-    AppendConditions,
     Appending,
-    Compacting,
-    Contexts,
     Erasing,
     Feeds,
     Following,
-    Marking,
-    OpenBlocks,
     Reading,
-    Resuming,
     Retaining,
     Running,
 ):

@@ -13,9 +13,9 @@ from chatstore.testing.threaded import ThreadedChatStore
 
 @pytest.fixture
 def chatstore_url() -> Iterator[str]:
-    url = postgres_server.new_store()
+    url = postgres_server.lend()
     yield url
-    postgres_server.drop(url)
+    postgres_server.take_back(url)
 
 
 other_chatstore_url = chatstore_url
@@ -25,5 +25,6 @@ class TestAsyncChatStoreOnPostgres(ConformanceSuite):
     pass
 
 
+@pytest.mark.slow
 class TestChatStoreOnPostgres(ConformanceSuite):
     open_store = ThreadedChatStore

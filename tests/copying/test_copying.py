@@ -26,6 +26,8 @@ from chatstore.copying import CopyReport, copy
 from chatstore.databases import locate
 from chatstore.databases.inspectors import inspector
 
+pytestmark = pytest.mark.slow
+
 New = Callable[[str], str]
 both_ways = pytest.mark.parametrize(("source_kind", "target_kind"), [(a, b) for a in KINDS for b in KINDS])
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -167,6 +169,7 @@ def test_a_log_that_is_ahead_of_the_server_is_numbered_anew(filled: New, new_pla
             assert next(changes).block == added
 
 
+@pytest.mark.slow
 @both_ways
 def test_a_copy_that_was_killed_goes_on_and_ends_equal(
     source_kind: str, target_kind: str, filled: New, new_place: New

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from comparing import assert_equal
 from data_support import conversation_files, report
 from typer.testing import CliRunner
@@ -16,9 +17,12 @@ from typer.testing import CliRunner
 from chatstore.cli import app
 from chatstore.copying import copy
 
+pytestmark = pytest.mark.slow
+
 KILLED = """
 import os, signal, sys
 from chatstore.copying import copy
+
 def told(done, total):
     if done * 2 > total:
         os.kill(os.getpid(), signal.SIGKILL)

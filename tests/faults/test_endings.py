@@ -18,8 +18,6 @@ from faults import processes
 from faults.endings import WAYS
 
 SECONDS = 2.0
-OFTEN = {"normal", "exception", "open_block", "submitted", "locked", "daemon_streamer", "loop_closed", "task_running"}
-"""Looked at in every run of the tests, the others in the long ones."""
 
 
 def end(path: Path, way: str) -> tuple[int, float, list[Any], str]:
@@ -44,10 +42,9 @@ def end(path: Path, way: str) -> tuple[int, float, list[Any], str]:
         return code, seconds, [*said, *rest], process.stderr.read()
 
 
-@pytest.mark.parametrize(
-    "way",
-    [way if way in OFTEN else pytest.param(way, marks=[pytest.mark.slow, pytest.mark.timed]) for way in WAYS],
-)
+@pytest.mark.slow
+@pytest.mark.timed
+@pytest.mark.parametrize("way", WAYS)
 def test_a_process_that_never_closes_its_store_ends_soon_and_loses_nothing(path: Path, way: str) -> None:
     code, seconds, said, errors = end(path, way)
     report(f"{way}: {seconds:.2f} s, {len(said)} acknowledgements")

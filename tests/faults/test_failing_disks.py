@@ -18,6 +18,8 @@ from chatstore import BlockDraft, ChatStore
 from faults import forked
 from faults.forked import Mother
 
+pytestmark = pytest.mark.slow
+
 WRITES, SYNCS = "pwrite64", "fdatasync,fsync"
 PIECES = 60
 

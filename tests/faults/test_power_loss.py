@@ -18,6 +18,8 @@ from faults.disk import Disk, Keep
 from faults.reference import Found, Reference
 from faults.system_calls import Done
 
+pytestmark = pytest.mark.slow
+
 SEED = 5
 KEEP: list[Keep] = [disk.nothing, disk.torn, disk.reordered, disk.everything]
 ONE_IN = 12

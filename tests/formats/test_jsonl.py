@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
-from chatstore.formats.jsonl import Conversation, Refused, conversations
+from chatstore.formats import jsonl
+from chatstore.formats.jsonl import Conversation, Refused, conversations, whole_lines
 
 MESSAGE = {"role": "user", "content": "Hi\u2028there"}
 
@@ -74,3 +76,25 @@ def test_what_is_no_conversation_is_refused_with_a_reason(line: bytes, reason: s
     (found,) = read(line)
     assert isinstance(found, Refused)
     assert reason in found.reason
+
+
+class Counted(io.BytesIO):
+    """A file that knows the most that was asked of it at once."""
+
+    most = 0
+
+    def readline(self, size: int | None = -1) -> bytes:
+        assert size is not None and size > 0
+        self.most = max(self.most, size)
+        return super().readline(size)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n" + json.dumps([MESSAGE]).encode()])
+def test_a_line_without_end_is_refused_and_never_held(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+    monkeypatch.setattr(jsonl, "LONGEST", 100)
+    monkeypatch.setattr(jsonl, "_SKIPPED", 10)
+    raw = Counted(json.dumps([MESSAGE]).encode() + b"\n" + b"\0" * 10_000 + end)
+    first, refused, *rest = conversations(whole_lines(raw), "chat")
+    assert (first, refused) == (Conversation(1, "chat-1", [MESSAGE]), Refused(2, "a line of more than 100 bytes"))
+    assert rest == ([Conversation(3, "chat-3", [MESSAGE])] if end else [])
+    assert raw.most == 100

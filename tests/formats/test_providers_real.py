@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import pytest
 from data_support import conversation_files, records, report
 from provider_rules import check_anthropic, check_openai, types
 
@@ -14,6 +15,7 @@ from chatstore.formats.openai_chat import to_drafts
 from chatstore.formats.openai_prompt import to_openai
 
 
+@pytest.mark.slow
 def test_every_real_conversation_can_be_sent_whole_and_cut(store: ChatStore) -> None:
     counts: Counter[str] = Counter()
     for file in conversation_files():

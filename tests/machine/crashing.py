@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 
 from hypothesis import strategies as st
@@ -12,7 +11,8 @@ from machine import drawing
 from machine.drawing import picks
 from machine.followed import Followed
 from machine.model import History, Plain, Seen, normal
-from machine.steps import StoreMachine, pick_of
+from machine.steps import Open, pick_of
+from machine.working import Work, WorkingMachine
 
 WORTH_KILLING = 15
 """Calls that a process answers before it may die: without time to live there is nothing to lose."""
@@ -20,7 +20,7 @@ ENDED_WITHIN = 10.0
 """Seconds in which what a dead process left open is ended."""
 
 
-class WholeMachine(StoreMachine):
+class WholeMachine(WorkingMachine):
     """With subscribers, and crashes."""
 
     @rule(pick=picks, which=picks, filters=drawing.filters, erased=st.booleans())
@@ -82,59 +82,72 @@ class WholeMachine(StoreMachine):
         self.reopen()
 
     @precondition(lambda self: self.age >= WORTH_KILLING)
+    @rule()
+    def lose_the_connections(self) -> None:
+        """Nobody notices: what breaks is made anew, and what was under way is done once."""
+        self.places.cut(self.location)
+
+    @precondition(lambda self: self.age >= WORTH_KILLING)
     @rule(pick=picks, batch=drawing.batches, after=st.sampled_from([0.0, 0.0002, 0.0005, 0.001, 0.002]))
     def kill_in_an_append(self, pick: int, batch: list[Plain], after: float) -> None:
         """It is stored whole or not at all, and can be repeated under its key."""
         history, key = self.settled(pick), f"crash {self.next_number()}"
+        if not self.may_die_in_an_append(history):
+            return
         self.lives.send("append", history.name, batch, key=key)
         self.lives.kill(after)
         self.reopen(into=(history, batch, key))
 
+    def may_die_in_an_append(self, history: History) -> bool:
+        """Of two stores one may have it before the ends of what is open, and the other behind them."""
+        return True
+
     def reopen(self, into: tuple[History, list[Plain], str] | None = None) -> None:
         """Opens the store again and looks at what became of open blocks: they were interrupted, and of their text
         nothing that was acknowledged is missing."""
-        self.open_store()
+        dead, self.writers = self.writers, []
+        runs, self.works = self.works, []
         self.ended.clear()
         self.followed.clear()
+        self.open_store()
         if into is not None:
             history, batch, key = into
-            before = self.tell("call", history.name, "count")
-            assert before in (len(history.blocks), len(history.blocks) + len(batch)), "a torn batch"
+            whole = (len(history.blocks), len(history.blocks) + len(batch))
+            assert all(before in whole for before in self.tell_each("call", history.name, "count")), "a torn batch"
             stored = self.tell("append", history.name, batch, key=key)
+            assert stored[0]["run_id"] in (None, history.run_id)
+            history.run_id = stored[0]["run_id"]
             self.stored(history, batch, stored, key)
-        for history in {id(writer.history): writer.history for writer in self.writers}.values():
-            self.interrupted(history)
-        self.writers.clear()
+        self.stamp()
+        self.all_interrupted(dead, runs)
 
-    def interrupted(self, history: History) -> None:
-        pending = {writer.index: writer.pending for writer in self.writers if writer.history is history}
+    def all_interrupted(self, dead: list[Open], runs: list[Work]) -> None:
+        for history in self.histories:
+            pending = {writer.index: writer.pending for writer in dead if writer.history is history}
+            self.interrupted(history, pending, [work.run for work in runs if work.history is history])
+
+    def interrupted(self, history: History, pending: dict[int, str], runs: list[Plain]) -> None:
         deadline = time.monotonic() + ENDED_WITHIN
-        while self.tell("call", history.name, "count", states=["open"]):
-            assert time.monotonic() < deadline, "a block of a dead process stays open"
+        while self.goes_on(history, runs):
+            assert time.monotonic() < deadline, "a block or a run of a dead process stays open"
         for index, text in pending.items():
             acknowledged = history.blocks[index]["text"]
-            stored = self.tell("call", history.name, "get_block", history.blocks[index]["id"])
-            assert stored["text"].startswith(acknowledged)
-            assert (acknowledged + text).startswith(stored["text"])
-            history.blocks[index] |= {
-                "text": stored["text"],
-                "state": "interrupted",
-                "updated_at": stored["updated_at"],
-            }
-            assert stored == history.blocks[index]
-        self.learn_ends(history, {*pending})
+            stored = self.tell("call", history.name, "get_block", history.blocks[index]["id"])["text"]
+            assert stored.startswith(acknowledged)
+            assert (acknowledged + text).startswith(stored)
+            self.learn_block(history, index, text=stored, state="interrupted")
+        for run in runs:
+            self.learn_run(history, run, state="interrupted")
+        # Nothing is open: no text is given out any more. And what was stored behind the ends was learnt before them.
+        history.log = [entry for entry in history.log if "cursor" in entry]
+        self.learn_changes(history, pending, [run["id"] for run in runs])
 
-    def learn_ends(self, history: History, ended: set[int]) -> None:
-        """The ends of several blocks come in any order; in which they came, their cursors say."""
-        known = {entry["cursor"] for entry in history.log if "cursor" in entry}
-        changes = self.tell("replay", history.name, None, {})
-        new = [change for change in changes if change["cursor"] not in known]
-        assert {(change["what"], change["index"]) for change in new} == {("BlockClosed", index) for index in ended}
-        assert len(new) == len(ended)
-        ends = [{name: change[name] for name in ("what", "index", "cursor")} for change in new]
-        kept = [entry for entry in history.log if "cursor" in entry]  # nothing is open: no text is given out any more
-        history.log = sorted([*kept, *ends], key=lambda entry: str(entry["cursor"]))
-        assert normal(changes) == normal(history.changes({}))
+    def goes_on(self, history: History, runs: list[Plain]) -> bool:
+        """Whether something is open still."""
+        if any(self.tell_each("call", history.name, "count", states=["open"])):
+            return True
+        asked = [one for run in runs for one in self.tell_each("call", history.name, "get_run", run["id"])]
+        return any(run["state"] == "running" for run in asked)
 
     def teardown(self) -> None:
         """Compares all that there is, and has the store check itself."""
@@ -149,4 +162,4 @@ class WholeMachine(StoreMachine):
             self.lives.kill()
             raise
         finally:
-            shutil.rmtree(self.directory)
+            self.places.give_back(self.location)

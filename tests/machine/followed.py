@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from machine.model import History, Plain, matches
+from machine.model import History, Plain, matches, wants_runs
 
 
 @dataclass
@@ -38,7 +38,11 @@ class Followed:
         return [
             (place, entry)
             for place, entry in enumerate(self.history.log[self.place :], self.place + 1)
-            if entry["what"] != "TextAppended" and matches(self.history.blocks[entry["index"]], self.filters)
+            if (
+                wants_runs(self.filters)
+                if "run" in entry
+                else entry["what"] != "TextAppended" and matches(self.history.blocks[entry["index"]], self.filters)
+            )
         ]
 
     def _has_all(self) -> bool:
@@ -46,6 +50,12 @@ class Followed:
         return not self._coming() and all(self.shown[block["index"]] == block["text"] for block in growing)
 
     def _take(self, change: Plain) -> None:
+        if "run" in change:
+            self.place, entry = self._coming()[0]
+            names = ("what", "cursor")
+            assert [change[name] for name in names] == [entry[name] for name in names]
+            assert change["run"]["id"] == entry["run"]["id"]
+            return
         block: Any = self.history.blocks[change["index"]]
         assert matches(block, self.filters)
         if change["what"] == "TextAppended":

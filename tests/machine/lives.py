@@ -17,24 +17,25 @@ ANSWER_WITHIN = 60.0
 
 
 class Refused(Exception):
-    """The store raised one of its errors: `name` is its class, `head` what a Conflict tells."""
+    """The store raised one of its errors: `name` is its class, `said` its message, `head` what a Conflict tells."""
 
-    def __init__(self, name: str, head: str | None) -> None:
+    def __init__(self, name: str, said: str, head: str | None) -> None:
         super().__init__(name)
         self.name = name
+        self.said = said
         self.head = head
 
 
 class Lives:
     """One worker after the other, each another process on the same files."""
 
-    def __init__(self, face: str) -> None:
+    def __init__(self, face: str, warm: str) -> None:
         self._directory = tempfile.TemporaryDirectory()
         address = str(Path(self._directory.name) / "s")  # short: the path of a socket has 108 bytes at most
         self._listener = Listener(address)
         script = str(Path(__file__).with_name("worker.py"))
         self._parent = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-W", "error", script, address, face],
+            [sys.executable, "-X", "faulthandler", "-W", "error", script, address, face, warm],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -46,6 +47,14 @@ class Lives:
     def tell(self, name: str, *values: Any, **named: Any) -> Any:
         """Has the worker do something; raises Refused where the store refuses it."""
         self.send(name, *values, **named)
+        return self.answer(name)
+
+    def tell_each(self, name: str, *values: Any, **named: Any) -> list[Any]:
+        """The answers of all stores that work side by side: here it is one."""
+        return [self.tell(name, *values, **named)]
+
+    def answer(self, name: str) -> Any:
+        """The answer to what was sent."""
         assert self._worker is not None
         assert self._worker.poll(ANSWER_WITHIN), f"no answer to {name} within {ANSWER_WITHIN} s"
         result, *answer = self._worker.recv()

@@ -32,6 +32,12 @@ class History:
     log: list[Plain] = field(default_factory=list)
     keys: dict[str, tuple[list[Plain], int]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    runs: list[Plain] = field(default_factory=list)
+    run_id: str | None = None
+    """The run that has what is written now."""
+    named: dict[str, str] | None = None
+    keyed: bool = False
+    """By which keys it is named, too, and whether it ever was."""
     erased: bool = False
 
     @property
@@ -48,6 +54,7 @@ class History:
         parent = draft.get("parent")
         expected = {
             **NEW,
+            "run_id": self.run_id,
             **{name: value for name, value in draft.items() if name != "parent"},
             "tags": _tags(tags),
             "parent_id": parent,
@@ -92,6 +99,10 @@ class History:
 
     def _changes(self, filters: Plain, after: Seen | None) -> Iterator[Plain]:
         for entry in self.log:
+            if "run" in entry:
+                if wants_runs(filters) and (after is None or entry["cursor"] > after.cursor):
+                    yield entry
+                continue
             block = self.blocks[entry["index"]]
             if not matches(block, filters):
                 continue
@@ -106,6 +117,31 @@ class History:
 
     def _received(self, block: Plain, after: Seen | None) -> int:
         return 0 if after is None or block["cursor"] > after.cursor else after.received[block["index"]]
+
+    def unknown(self, changes: list[Plain]) -> list[Plain]:
+        """Those of changes that are not in the log yet; text is not looked at."""
+        known = {entry["cursor"] for entry in self.log if "cursor" in entry}
+        return [one for one in changes if one["what"] != "TextAppended" and one["cursor"] not in known]
+
+    def entry(self, change: Plain) -> Plain:
+        """A change as the log has it."""
+        entry = {"what": change["what"], "cursor": change["cursor"]}
+        if "run" in change:
+            return {**entry, "run": next(run for run in self.runs if run["id"] == change["run"]["id"])}
+        return {**entry, "index": change["index"]}
+
+    def refusal(self, index: int) -> str:
+        """The error for who ends a block that has ended: of its run, if that is over."""
+        if self.erased:
+            return "ContextErased"
+        state = next((run["state"] for run in self.runs if run["id"] == self.blocks[index]["run_id"]), "running")
+        errors = {"running": "BlockEnded", "cancelled": "RunCancelled", "interrupted": "RunInterrupted"}
+        return errors.get(state, "RunOver")
+
+    def readable(self, filters: Plain) -> Plain:
+        """Filters without what gives answers to calls that have none: a prompt is read by tests of its own."""
+        calls = any(block["type"] == "function_call" for block in self.blocks)
+        return {**filters, "kind": "trace"} if calls and filters.get("kind") == "prompt" else filters
 
     def can_resume(self, seen: Seen, filters: Plain) -> bool:
         """Whether it is known what a subscription under these filters had been given at a place."""
@@ -157,7 +193,8 @@ def matches(block: Plain, filters: Plain) -> bool:
     kinds = {
         "trace": True,
         "transcript": message and role in ("user", "assistant") and not block["internal"],
-        "prompt": message and role in ("system", "developer", "user", "assistant"),
+        "prompt": (message and role in ("system", "developer", "user", "assistant"))
+        or block["type"] in ("function_call", "function_result"),
     }
     tags = {(tag["kind"], tag["name"]) for tag in block["tags"]}
     return (
@@ -167,6 +204,11 @@ def matches(block: Plain, filters: Plain) -> bool:
         )
         and tags.issuperset(filters.get("tags", ()))
     )
+
+
+def wants_runs(filters: Plain) -> bool:
+    """Whether a subscription gives changes of runs: where everything is wanted."""
+    return not filters or filters == {"kind": "trace"}
 
 
 def window(

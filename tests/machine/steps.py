@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from machine.drawing import picks
 from machine.followed import Followed
 from machine.lives import Lives, Refused
 from machine.model import History, Plain, window
+from machine.places import Places
 
 CONTEXTS = 2
 """How many there are at a time. In place of an erased one there is a new one."""
@@ -44,13 +43,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     lives: ClassVar[Lives]
     options: ClassVar[Plain]
-    room: ClassVar[str | None] = None
+    places: ClassVar[Places]
     model: ClassVar[type[History]] = History
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = tempfile.mkdtemp(dir=self.room)
-        self.histories = [self.model(f"context {number}") for number in range(CONTEXTS)]
+        self.location = self.places.take()
+        self.histories: list[History] = []
         self.erased: list[History] = []
         self.writers: list[Open] = []
         self.ended: list[Open] = []
@@ -58,14 +57,23 @@ class StoreMachine(RuleBasedStateMachine):
         self.number = 0
         self.age = 0
         self.open_store()
+        self.histories += map(self.new_history, range(CONTEXTS))
+
+    def new_history(self, number: int) -> History:
+        return self.model(f"context {number}")
 
     def open_store(self) -> None:
         self.age = 0
-        self.tell("open", str(Path(self.directory) / "chat.db"), self.options)
+        self.tell("open", self.location, self.options)
 
     def tell(self, name: str, *values: Any, **named: Any) -> Any:
         self.age += 1
         return self.lives.tell(name, *values, **named)
+
+    def tell_each(self, name: str, *values: Any, **named: Any) -> list[Any]:
+        """What each store says, where more than one is compared, to what they may say differently."""
+        self.age += 1
+        return self.lives.tell_each(name, *values, **named)
 
     def refused(self, error: str, name: str, *values: Any, **named: Any) -> Refused:
         """The error that the store has to answer with."""
@@ -87,6 +95,10 @@ class StoreMachine(RuleBasedStateMachine):
             if writer.history is history:
                 self.settle(writer)
         return history
+
+    def settle_all(self) -> None:
+        for writer in self.writers:
+            self.settle(writer)
 
     def settle(self, writer: Open) -> None:
         self.tell("flush", writer.number)
@@ -206,8 +218,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=picks)
     def end_again(self, pick: int) -> None:
         writer = pick_of(self.ended, pick)
-        error = "ContextErased" if writer.history.erased else "BlockEnded"
-        self.refused(error, "end", writer.history.name, writer.number, "close")
+        self.refused(writer.history.refusal(writer.index), "end", writer.history.name, writer.number, "close")
 
     # Marks, erasing, compaction
 
@@ -235,14 +246,14 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=picks)
     def erase(self, pick: int) -> None:
         history = self.settled(pick)
-        if len(history.log) < WORTH_ERASING:
+        if len(history.log) < WORTH_ERASING or history.run_id is not None:
             return
         self.tell("call", history.name, "erase")
         history.erased = True
         self.erased.append(history)
         self.ended += [writer for writer in self.writers if writer.history is history]
         self.writers = [writer for writer in self.writers if writer.history is not history]
-        self.histories[self.histories.index(history)] = self.model(f"context {CONTEXTS + len(self.erased)}")
+        self.histories[self.histories.index(history)] = self.new_history(CONTEXTS + len(self.erased) - 1)
 
     @precondition(lambda self: self.erased)
     @rule(pick=picks, batch=drawing.batches)
@@ -257,6 +268,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=picks, filters=drawing.filters, asked=drawing.windows)
     def read(self, pick: int, filters: Plain, asked: Plain) -> None:
         history = self.settled(pick)
+        filters = history.readable(filters)
         places = {name: pick_of(history.blocks, asked[name]) for name in ("after", "before") if asked[name] is not None}
         known = {name: block for name, block in places.items() if block is not None}
         counts = {name: asked[name] for name in ("limit", "last") if name in asked}
@@ -269,6 +281,7 @@ class StoreMachine(RuleBasedStateMachine):
     def read_the_turn_and_one_block(self, pick: int, which: int, filters: Plain) -> None:
         history = self.settled(pick)
         said = [b["index"] for b in history.blocks if (b["type"], b["role"]) == ("message", "user")]
+        filters = history.readable(filters)
         wanted = window(history.selected(filters), after=said[-1] if said else None)
         assert self.tell("call", history.name, "since_last_user_message", **filters) == wanted
         block = pick_of(history.blocks, which)
@@ -281,7 +294,6 @@ class StoreMachine(RuleBasedStateMachine):
         if compact:
             self.tell("compact")
             assert self.tell("compact") == 0
-        for pick in range(CONTEXTS):
-            self.settled(pick)
+        self.settle_all()
         listed = {one["context_id"]: one["count"] for one in self.tell("contexts")}
-        assert listed == {one.name: len(one.blocks) for one in self.histories if one.blocks}
+        assert listed == {one.name: len(one.blocks) for one in self.histories if one.blocks or one.runs}

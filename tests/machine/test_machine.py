@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 from data_support import report
@@ -19,10 +21,22 @@ from hypothesis.stateful import run_state_machine_as_test
 from machine.crashing import WholeMachine
 from machine.lives import Lives
 from machine.model import History, Plain, Seen
+from machine.places import Files, Places, Server
+from machine.served import Served, ServedMachine
+from machine.twins import TwinMachine, Twins, TwoPlaces
+
+M = TypeVar("M", bound=WholeMachine)
 
 SYNCS_NOTHING = {"durability": "token"}
 """For speed, and in memory where there is such a room: what is synced makes no difference to a process that dies."""
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def in_memory() -> Places:
+    return Files()
+
+
+def on_disk() -> Places:
+    return Files(synced=True)
 
 
 def run(machine: type[WholeMachine], examples: int, steps: int, **others: Any) -> None:
@@ -40,42 +54,79 @@ def run(machine: type[WholeMachine], examples: int, steps: int, **others: Any) -
     )
 
 
-def made(lives: Lives, options: Plain, number: int, **changed: Any) -> type[WholeMachine]:
+def made(
+    machine: type[M], number: int, lives: Lives | Twins, places: Places, options: Plain, **changed: Any
+) -> type[M]:
     """A machine that works through these lives."""
-    room = MEMORY if options == SYNCS_NOTHING else None
-    machine = type("Machine", (WholeMachine,), {"lives": lives, "options": options, "room": room, **changed})
-    return seed(number)(machine)
+    given = {"lives": lives, "places": places, "options": options, **changed}
+    return seed(number)(type("Machine", (machine,), given))
 
 
 def seed_of_this_run() -> int:
-    return secrets.randbits(32) if core.global_force_seed is None else int(core.global_force_seed)
+    number = secrets.randbits(32) if core.global_force_seed is None else int(core.global_force_seed)
+    report(f"--hypothesis-seed={number}")
+    return number
 
 
+def sizes(*cases: tuple[Any, ...], quick: int, patient: int = 100) -> list[Any]:
+    """Cases with the examples and steps of a quick run, of a patient one, and of a whole one."""
+    found: list[Any] = [(*case, quick, 30) for case in cases]
+    for examples, mark in ((patient, []), (300, [pytest.mark.soak])):
+        marks = [pytest.mark.slow, pytest.mark.timeout(3_000), *mark]
+        found += [pytest.param(*case, examples, 50, marks=marks) for case in cases]
+    return found
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("face", "options", "examples", "steps"),
+    ("face", "places", "options", "examples", "steps"),
     [
-        ("sync", SYNCS_NOTHING, 30, 30),
-        ("async", SYNCS_NOTHING, 30, 30),
-        ("sync", {}, 10, 30),
-        *(
-            pytest.param(*size, marks=[pytest.mark.slow, pytest.mark.timeout(3_000)])
-            for size in (
-                ("sync", SYNCS_NOTHING, 300, 50),
-                ("async", SYNCS_NOTHING, 300, 50),
-                ("sync", {}, 300, 50),
-            )
-        ),
+        *sizes(("sync", in_memory, SYNCS_NOTHING), ("async", in_memory, SYNCS_NOTHING), quick=30),
+        *sizes(("sync", on_disk, {}), ("sync", Server, {}), ("async", Server, {}), quick=10),
     ],
 )
 def test_a_store_does_what_dicts_do_and_survives_what_kills_its_process(
-    face: str, options: Plain, examples: int, steps: int
+    face: str, places: Callable[[], Places], options: Plain, examples: int, steps: int
 ) -> None:
     number = seed_of_this_run()
-    report(f"--hypothesis-seed={number}")
-    with Lives(face) as lives:
-        run(made(lives, options, number), examples, steps)
+    with closing(places()) as given, Lives(face, given.warm()) as lives:
+        run(made(WholeMachine, number, lives, given, options), examples, steps)
         report(
-            f"{face} {options}: {examples} examples of up to {steps} steps, {lives.told:,} calls, {lives.count} lives"
+            f"{face} {places.__name__} {options}: {examples} examples of up to {steps} steps, {lives.told:,} calls,"
+            f" {lives.count} lives, 0 differences"
+        )
+
+
+@pytest.mark.parametrize(("face", "other", "examples", "steps"), sizes(("sync", "async"), quick=12))
+def test_the_same_steps_have_the_same_answers_on_every_database(
+    face: str, other: str, examples: int, steps: int
+) -> None:
+    number = seed_of_this_run()
+    with (
+        closing(Files()) as files,
+        closing(Server()) as server,
+        Lives(face, files.warm()) as first,
+        Lives(other, server.warm()) as second,
+    ):
+        twins = Twins(first, second)
+        run(made(TwinMachine, number, twins, TwoPlaces(files, server), SYNCS_NOTHING), examples, steps)
+        report(
+            f"{face} Files and {other} Server: {examples} examples of up to {steps} steps, {twins.compared:,} answers"
+            " compared, 0 differences"
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("face", "examples", "steps"), sizes(("sync",), ("async",), quick=3, patient=30))
+def test_a_store_at_a_server_does_the_same_and_survives_what_kills_the_server(
+    face: str, examples: int, steps: int
+) -> None:
+    number = seed_of_this_run()
+    with closing(Served()) as served, Lives(face, served.warm()) as lives:
+        run(made(ServedMachine, number, lives, served, {}), examples, steps)
+        report(
+            f"{face} HTTP: {examples} examples of up to {steps} steps, {lives.told:,} calls, {lives.count} lives,"
+            f" {served.kills} of the server killed, 0 differences"
         )
 
 
@@ -100,17 +151,19 @@ class LosesTheLast(History):
         return super().selected(filters)[:-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [ForgetsTags, GivesTextTwice, LosesTheLast])
 def test_a_difference_is_found_and_the_seed_or_the_printed_line_finds_it_again(
     wrong: type[History], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Lives("sync") as lives:
-        found = [failure(made(lives, SYNCS_NOTHING, 1, model=wrong), capsys) for _ in range(2)]
+    with closing(Files()) as places, Lives("sync", places.warm()) as lives:
+        machine = partial(made, WholeMachine, lives=lives, places=places, options=SYNCS_NOTHING, model=wrong)
+        found = [failure(machine(1), capsys) for _ in range(2)]
         assert steps_of(found[0]) == steps_of(found[1]) != []
         printed = re.search(r"@reproduce_failure\('(.+)', b'(.+)'\)", found[0])
         assert printed is not None
-        machine = reproduce_failure(printed[1], printed[2].encode())(made(lives, SYNCS_NOTHING, 2, model=wrong))
-        assert steps_of(failure(machine, capsys)) == steps_of(found[0])
+        again = reproduce_failure(printed[1], printed[2].encode())(machine(2))
+        assert steps_of(failure(again, capsys)) == steps_of(found[0])
 
 
 def failure(machine: type[WholeMachine], capsys: pytest.CaptureFixture[str]) -> str:

@@ -8,13 +8,24 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Awaitable
 from multiprocessing.connection import Client, Connection
 from typing import Any
 
-from chatstore import AsyncChatStore, BlockDraft, ChatStore, ChatStoreError, HistoryErased, Tag, TextAppended
+from chatstore import (
+    AsyncChatStore,
+    BlockDraft,
+    ChatStore,
+    ChatStoreError,
+    HistoryErased,
+    RunCancelled,
+    RunEnded,
+    RunStarted,
+    Tag,
+    TextAppended,
+    remote,
+)
 
 Plain = dict[str, Any]
 
@@ -29,6 +40,19 @@ class OnThread:
 
     def begin(self, value: Any) -> Any:
         return value.__enter__()
+
+    def start(self, history: Any) -> Any:
+        return history.run().__enter__()
+
+    def leave(self, value: Any, error: Exception | None) -> None:
+        value.__exit__(type(error) if error else None, error, None)
+
+    def agent(self, said: list[str]) -> Any:
+        def work(history: Any, prompt: str) -> None:
+            for text in said:
+                history.append_status_message(text)
+
+        return work
 
     def next(self, subscription: Any) -> Any:
         return next(subscription, None)
@@ -57,6 +81,22 @@ class OnLoop:
     def begin(self, value: Any) -> Any:
         return self.do(value.__aenter__())
 
+    def start(self, history: Any) -> Any:
+        async def started() -> Any:  # a run is made where it is entered: there it knows what it is part of
+            return await history.run().__aenter__()
+
+        return self.do(started())
+
+    def leave(self, value: Any, error: Exception | None) -> None:
+        self.do(value.__aexit__(type(error) if error else None, error, None))
+
+    def agent(self, said: list[str]) -> Any:
+        async def work(history: Any, prompt: str) -> None:
+            for text in said:
+                await history.append_status_message(text)
+
+        return work
+
     def next(self, subscription: Any) -> Any:
         return self.do(anext(subscription, None))
 
@@ -77,6 +117,7 @@ class Worker:
         self._face: Any = face
         self._writers: dict[int, Any] = {}
         self._live: dict[int, Any] = {}
+        self._runs: dict[int, Any] = {}
 
     def run(self, connection: Connection[Any, Any]) -> None:
         """Does what it is told until nobody is there any more."""
@@ -91,27 +132,35 @@ class Worker:
         try:
             return "done", getattr(self, name)(*values, **named)
         except ChatStoreError as error:
-            return "refused", type(error).__name__, getattr(error, "head", None)
+            return "refused", type(error).__name__, str(error), getattr(error, "head", None)
         except Exception:
             return "broken", traceback.format_exc()
 
     def pid(self) -> int:
         return os.getpid()
 
-    def open(self, path: str, options: Plain) -> None:
-        self._store = self._face.begin(self._face.store_type(path, **options))
+    def open(self, location: str, options: Plain) -> Plain:
+        """A token, where one is needed, stands behind the location."""
+        where, _, token = location.partition("#")
+        own = {"token": token} if token else {}
+        self._store = self._face.begin(self._face.store_type(where, **own, **options))
+        return {"identity": self._store.identity}
 
     def close(self) -> None:
         self._face.do(self._store.close())
         self._writers.clear()
         self._live.clear()
+        self._runs.clear()
 
-    def call(self, context: str, name: str, *values: Any, **named: Any) -> Any:
+    def call(self, context: str, name: str, /, *values: Any, **named: Any) -> Any:
         """A method of a history that takes and gives plain values, or blocks."""
         return _plain(self._face.do(getattr(self._store.history(context), name)(*values, **named)))
 
     def append(self, context: str, drafts: list[Plain], **named: Any) -> Any:
         return self.call(context, "append", [_draft(one) for one in drafts], **named)
+
+    def result(self, context: str, text: str, options: Plain) -> Any:
+        return self.call(context, "append_function_result", text, **options)
 
     def tag(self, context: str, block: str, tag: tuple[Any, ...]) -> tuple[Any, str]:
         tagged = self.call(context, "tag", block, Tag(kind=tag[0], name=tag[1], value=tag[2]))
@@ -126,6 +175,27 @@ class Worker:
         writer = self._writers[number] = self._face.do(history.open_block(draft["type"], **options))
         return _plain(writer.block)
 
+    def name_of(self, keys: dict[str, str]) -> str:
+        return str(self._store.history(keys).context_id)
+
+    def start_run(self, context: str, number: int) -> tuple[Any, str]:
+        scope = self._runs[number] = self._face.start(self._store.history(context))
+        return self.call(context, "get_run", scope.id), self.call(context, "head")
+
+    def end_run(self, number: int, how: str, usage: Plain) -> None:
+        scope = self._runs.pop(number)
+        scope.set_usage(usage)
+        self._face.leave(scope, LookupError("gone") if how == "failed" else None)
+
+    def leave_run(self, number: int) -> None:
+        """Of a run that was cancelled."""
+        self._face.leave(self._runs.pop(number), RunCancelled("cancelled"))
+
+    def submit(self, context: str, prompt: str, said: list[str]) -> Plain:
+        handle = self._face.do(self._store.submit(self._face.agent(said), prompt, context=context))
+        self._face.do(handle.result(20))
+        return _plain(self._face.do(handle.wait(20)))  # type: ignore[no-any-return]
+
     def write(self, number: int, text: str) -> None:
         self._face.do(self._writers[number].write(text))
 
@@ -139,8 +209,8 @@ class Worker:
     def forget(self, number: int) -> None:
         self._writers.pop(number, None)
 
-    def contexts(self) -> list[Plain]:
-        return [one.model_dump() for one in self._face.do(self._store.contexts())]
+    def contexts(self, keys: dict[str, str] | None = None) -> list[Plain]:
+        return [one.model_dump() for one in self._face.do(self._store.contexts(keys=keys))]
 
     def compact(self) -> int:
         return int(self._face.do(self._store.compact()))
@@ -173,6 +243,8 @@ def _change(change: Any) -> Plain:
         return {**found, "index": change.index, "offset": change.offset, "text": change.text}
     if isinstance(change, HistoryErased):
         return found
+    if isinstance(change, (RunStarted, RunEnded)):
+        return {**found, "run": change.run.model_dump()}
     return {**found, "index": change.index, "block": change.block.model_dump()}
 
 
@@ -182,21 +254,21 @@ def _plain(value: Any) -> Any:
     return value.model_dump() if hasattr(value, "model_dump") else value
 
 
-def warm_up(face: OnThread | OnLoop) -> None:
+def warm_up(face: OnThread | OnLoop, location: str) -> None:
     """Uses a store once and closes it, so that what is made with the first use is there in every life."""
-    with tempfile.TemporaryDirectory() as directory:
-        worker = Worker(face)
-        worker.open(f"{directory}/chat.db", {"durability": "token"})
-        worker.append("first", [{"text": "text", "tags": []}])
-        worker.replay("first", None, {})
-        worker.close()
+    assert remote.RemoteChatStore  # a file needs it not
+    worker = Worker(face)
+    worker.open(location, {})
+    worker.append("first", [{"text": "text", "tags": []}])
+    worker.replay("first", None, {})
+    worker.close()
     face.end()
 
 
 def main() -> None:
-    address, name = sys.argv[1:]
+    address, name, warm = sys.argv[1:]
     face: type[OnThread | OnLoop] = OnLoop if name == "async" else OnThread
-    warm_up(face())
+    warm_up(face(), warm)
     for _ in sys.stdin:  # each line asks for a new life
         pid = os.fork()
         if pid == 0:

@@ -12,6 +12,8 @@ from chatstore import ChatStore, SchemaTooOld
 from chatstore.migrate import migrate
 from chatstore.schema import SCHEMA_VERSION
 
+pytestmark = pytest.mark.slow
+
 # Migrates a copy of the store again and again; the process that does it kills itself before or after its first
 # statement, its second, and so on until one comes to its end.
 KILLER = """

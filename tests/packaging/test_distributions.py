@@ -11,7 +11,8 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = (".ci", "chatstore", "migrations", "tests", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml")
+PACKAGE = (".ci", "chatstore", "examples", "migrations", "tests")
+SOURCES = (*PACKAGE, "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml")
 
 CREATE_AND_MIGRATE = """
 import sqlite3, sys

@@ -97,6 +97,7 @@ def test_the_feed_goes_on_soon_after_the_transaction_that_it_waited_for(url: str
         assert max(delays) < 0.4
 
 
+@pytest.mark.slow
 def test_contexts_are_in_the_order_of_the_store_as_four_processes_write(url: str) -> None:
     children = [
         storm(number, url, processes=4, subscribers=0, appends=80, streams=2, contexts=CONTEXTS) for number in range(4)

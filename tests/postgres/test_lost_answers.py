@@ -61,6 +61,7 @@ def assert_stored(url: str, texts: list[str], *, second: str) -> None:
     assert blocks[1].id == second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_an_append_of_which_nobody_can_say_whether_it_is_stored_says_so(url: str, proxy: Proxy, cut: str) -> None:
     with ChatStore(proxy.url, busy_timeout=1) as store:

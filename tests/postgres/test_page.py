@@ -10,6 +10,7 @@ from pathlib import Path
 import postgres_server
 import psycopg
 import pytest
+from nats_server import serving
 from psycopg import conninfo
 from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
@@ -29,14 +30,21 @@ def url() -> Iterator[str]:
     postgres_server.drop(made)
 
 
+@pytest.mark.slow
 def test_all_that_it_shows_runs(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    with serving(tmp_path) as nats:
+        ran = _run_all(url, PAGE.replace("nats://nats.example:4222", nats.url))
+    assert ran == {"sh": 6, "python": 4, "sql": 1}
+
+
+def _run_all(url: str, page: str) -> dict[str, int]:
     names: dict[str, object] = {"__name__": "example"}
     ran = {"sh": 0, "python": 0, "sql": 0}
-    for block in BLOCKS.finditer(PAGE):
+    for block in BLOCKS.finditer(page):
         language, text = block.groups()
         if language == "python":
-            line = PAGE[: block.start()].count("\n") + 1
+            line = page[: block.start()].count("\n") + 1
             exec(compile("\n" * line + _on(url, text), "postgres.md", "exec"), names)
         elif language == "sql":
             _run_sql(url, text)
@@ -44,7 +52,7 @@ def test_all_that_it_shows_runs(url: str, tmp_path: Path, monkeypatch: pytest.Mo
             for command in text.splitlines():
                 _run(_on(url, command))
         ran[language] += 1
-    assert ran == {"sh": 5, "python": 3, "sql": 1}
+    return ran
 
 
 def _on(url: str, text: str) -> str:

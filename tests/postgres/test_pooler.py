@@ -18,6 +18,8 @@ from chatstore.testing.conformance.appending import Appending
 from chatstore.testing.conformance.following import Following
 from chatstore.testing.threaded import ThreadedChatStore
 
+pytestmark = pytest.mark.slow
+
 FAR = 3.0
 """Seconds in which a change has to arrive, at most."""
 

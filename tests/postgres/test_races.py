@@ -20,6 +20,8 @@ from chatstore.operations import leases, retaining
 from chatstore.operations.prepared import driver
 from chatstore.operations.transaction import Transaction
 
+pytestmark = pytest.mark.slow
+
 BYTES = b"the same bytes in two blocks"
 
 
@@ -95,7 +97,7 @@ def test_two_that_take_a_lease_away_end_what_was_open_once(url: str, pauses: Pau
         [lease] = store._core.read(leases.all_leases)  # type: ignore[union-attr]
 
         def take(by: ChatStore) -> None:
-            by._core.committer.run(lambda one: leases.take_away(one, lease.id, lease.beats))  # type: ignore[union-attr]
+            leases.take_away(by._core.committer.run, lease.id, lease.beats)  # type: ignore[union-attr]
 
         with pauses.during(lambda: take(late)):
             second = in_background(lambda: take(store))
@@ -129,7 +131,7 @@ def test_a_lease_that_was_renewed_since_is_not_taken_away(url: str) -> None:
         assert core is not None
         held = core.lease.id
         assert held is not None
-        assert core.committer.run(lambda transaction: leases.take_away(transaction, held, beats=-1)) == 0
+        assert leases.take_away(core.committer.run, held, beats=-1) == 0
         assert writer.close().state == "closed"
 
 
@@ -139,7 +141,7 @@ def test_what_a_process_opens_as_its_lease_is_taken_away_is_ended_too(url: str, 
         lease, core = late._core.lease.id, store._core  # type: ignore[union-attr]
         assert core is not None and lease is not None
         with pauses.during(lambda: late.history("b").open_block("message", role="assistant")):
-            taking = in_background(lambda: core.committer.run(lambda transaction: leases.take_away(transaction, lease)))
+            taking = in_background(lambda: leases.take_away(core.committer.run, lease))
             assert taking.is_alive(), "it waits for who opens something under the lease"
         taking.join(10)
         states = [store.history(one).get_messages()[0].state for one in ("a", "b")]

@@ -32,6 +32,7 @@ def asking(url: str) -> Iterator[Any]:
         yield lambda query: conn.execute(query, [database]).fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("watched", ["one context", "the store"])
 def test_without_any_notice_a_change_is_seen_within_a_second(url: str, watched: str) -> None:
     with ChatStore(url, wake="none") as store, ChatStore(beside(url)) as other:

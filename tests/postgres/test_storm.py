@@ -49,6 +49,7 @@ def told_until(child: Child, last: str) -> list[Any]:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "appends", "streams", "subscribers", "kills", "restart"),
     [

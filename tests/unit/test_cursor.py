@@ -100,3 +100,9 @@ def test_other_text_is_no_cursor(text: str) -> None:
     with pytest.raises(InvalidCursor) as refusal:
         CursorFactory(STORE, "c").sequence(text)
     assert str(refusal.value).isascii()
+
+
+def test_places_of_a_store_are_read_back_up_to_the_largest() -> None:
+    cursors = StoreCursors(STORE)
+    for place in (0, 10**16 - 1, 10**16, 2**63 - 1):
+        assert cursors.position(cursors.at(place)) == place

@@ -67,6 +67,16 @@ def test_text_that_the_disk_refused_is_kept_and_the_error_raised_once() -> None:
     assert block.take() == (0, "abcd")
 
 
+def test_text_that_is_taken_with_an_error_takes_room_too() -> None:
+    block = growing()
+    block.add("a")
+    block.take()
+    block.done(StoreFull("full"))
+    with pytest.raises(StoreFull):
+        block.add("x" * MAX_WAITING)
+    assert not block.add("y")
+
+
 @pytest.mark.parametrize("error", [BlockEnded("ended"), RunCancelled("cancelled")])
 def test_text_that_came_too_late_is_dropped_and_the_error_stays(error: Exception) -> None:
     block = growing()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from chatstore import BlockAdded, Part, TextAppended
-from chatstore.live.paging import ENOUGH, FIRST, LONGEST, PageSize, weight
+from chatstore.live.paging import FIRST, LONGEST, PageSize, weight
 from chatstore.model import Block
+from chatstore.operations.weighing import ENOUGH
 
 
 def added(**fields: Any) -> BlockAdded:
@@ -41,3 +42,7 @@ def test_pages_grow_while_they_are_light_and_shrink_when_they_are_heavy() -> Non
     for _ in range(10):
         size.learn([added(text="x" * ENOUGH)])
     assert size.limit == 1
+    size.learn([added(text="x")])
+    assert size.limit == 2
+    size.learn([added(text="x")], is_full=True)
+    assert size.limit == 1, "what was read weighed enough, whatever the changes keep of it"

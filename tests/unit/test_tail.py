@@ -12,6 +12,7 @@ from chatstore import Change, RunEnded, TextAppended
 from chatstore.changes import Entry
 from chatstore.cursor import MAX_SPAN, Position
 from chatstore.kinds import Selection, select
+from chatstore.live import joining
 from chatstore.live.tail import Tail
 from chatstore.model import Run
 from chatstore.testing.conformance.base import Reader
@@ -132,6 +133,24 @@ def test_a_lone_piece_keeps_its_own_cursor() -> None:
     entry = piece(5, 0, 0, "x")
     tail.feed([entry], selected=False)
     assert tail.take() is entry.change
+
+
+def test_of_blocks_that_grew_at_once_the_one_of_the_highest_index_is_given_out_last() -> None:
+    found = joining.ready([piece(1, 64, 0, "a"), piece(2, 1, 0, "b")], Position(0), CURSORS)
+    assert [position for position, _ in found] == [Position(0, 2, 1), Position(2)]
+    assert [(change.index, change.text) for _, change in found if isinstance(change, TextAppended)] == [
+        (1, "b"),
+        (64, "a"),
+    ]
+    assert [change.cursor for _, change in found] == sorted(change.cursor for _, change in found)
+
+
+def test_a_place_is_whole_again_where_what_was_half_given_out_ends() -> None:
+    start = Position(3, 5, 1)
+    assert [joining.place(sequence, start) for sequence in (4, 5, 6)] == [Position(4, 5, 1), Position(5), Position(6)]
+    tail = Tail(Selection(), start, CURSORS)
+    tail.feed([piece(4, 1, 0, "x"), piece(5, 2, 0, "y"), piece(6, 1, 1, "z")], selected=True)
+    assert [change.text for change in iter(tail.take, None) if isinstance(change, TextAppended)] == ["y", "z"]
 
 
 def test_pieces_too_far_apart_to_be_sorted_are_given_in_their_order() -> None:

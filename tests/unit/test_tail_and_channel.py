@@ -12,8 +12,8 @@ from chatstore import BlockAdded, BlockDraft
 from chatstore.changes import Entry
 from chatstore.cursor import CursorFactory, Position
 from chatstore.kinds import Selection, select
-from chatstore.live.channel import MAX_CHARACTERS, MAX_ENTRIES, Channel
-from chatstore.live.tail import Tail
+from chatstore.live.channel import MAX_CHARACTERS, MAX_ENTRIES, Channel, View
+from chatstore.live.tail import Batch, Tail
 
 from .test_kinds import stored
 
@@ -83,6 +83,46 @@ def test_a_window_that_skips_begins_anew() -> None:
     assert numbers(channel.behind(20)) == [21, 22]
 
 
+def test_a_page_that_was_overtaken_changes_nothing_of_a_window() -> None:
+    channel = Channel("c")
+    channel.fill(entries(1, 2), 2)
+    assert channel.head is None
+    channel.skip_to(0)
+    channel.extend(entries(1, 5))
+    channel.fill(entries(2, 3), 4)
+    assert (channel.head, numbers(channel.behind(0))) == (5, [1, 2, 3, 4, 5])
+    channel.fill([entry(5), entry(8)], 9)
+    assert (channel.head, numbers(channel.behind(4))) == (9, [5, 8])
+
+
+class Waiting:
+    """Somebody who waits on a thread."""
+
+    loop = None
+
+    def wake(self, batch: Batch | None = None) -> None:
+        raise AssertionError("nobody is woken by a channel itself")
+
+
+def test_all_who_wait_are_released_once_and_who_takes_it_back_is_not() -> None:
+    channel = Channel("c")
+    everything = View(channel, Selection(), CURSORS)
+    narrow = View(channel, select(kind="trace", roles=["user"]), CURSORS)
+    first, second, third, gone = Waiting(), Waiting(), Waiting(), Waiting()
+    for waiter in (first, gone, second):
+        everything.wait(waiter)
+    narrow.wait(third)
+    everything.forget(gone)
+    narrow.forget(gone)
+    released = channel.release(7)
+    assert {woken.view: set(woken.waiters) for woken in released} == {everything: {first, second}, narrow: {third}}
+    assert {(woken.loop, woken.position) for woken in released} == {(None, 7)}
+    assert channel.release() == []
+    narrow.wait(third)
+    narrow.forget(third)
+    assert channel.waiting == set()
+
+
 class Windowed(RuleBasedStateMachine):
     """Whatever is announced, a window holds a gapless end of the log."""
 
@@ -126,6 +166,17 @@ def test_a_tail_gives_out_what_its_selection_means_and_moves_over_the_rest() -> 
     assert (tail.handled, tail.resume_at) == (Position(1), Position(1))
     assert tail.take() == entry(3).change
     assert (tail.take(), tail.resume_at) == (None, Position(4))
+
+
+def test_a_tail_that_is_fed_before_all_was_taken_gives_out_each_change_once() -> None:
+    tail = a_tail(Selection(), 0)
+    tail.feed(entries(1, 3), selected=True)
+    taken = [tail.take(), tail.take()]
+    tail.feed(entries(4, 5), selected=True)
+    while (change := tail.take()) is not None:
+        taken.append(change)
+    assert taken == [one.change for one in entries(1, 5)]
+    assert tail.resume_at == Position(5)
 
 
 def test_a_tail_passes_over_what_it_was_fed_before() -> None:

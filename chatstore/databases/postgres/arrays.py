@@ -44,6 +44,7 @@ def literal(values: Sequence[Any]) -> Literal:
 
 def _texts(values: Sequence[str]) -> str:
     joined = _SEPARATOR.join(values)
+    # One of the texts has it, too.
     if joined.count(_SEPARATOR) >= len(values):
         return ",".join(map(_one, values))
     return '"' + _quoted(joined).replace(_SEPARATOR, '","') + '"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
+from contextlib import closing
 from typing import Any, Final
 
 import psycopg
@@ -25,6 +26,12 @@ SETTINGS: Final[dict[str, Any]] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 10_000,
 }
+# Every statement is written for loops along indexes. What its plan is must not depend on what the server believes of
+# tables: one that it has not looked at yet it would read whole, to sort or hash it. Whoever is given a connection of a
+# pooler's after us is left alone.
+_PLANNING: Final = """SELECT set_config(name, 'off', false) FROM unnest(ARRAY[
+'enable_bitmapscan', 'enable_hashjoin', 'enable_material', 'enable_mergejoin', 'enable_seqscan', 'jit'
+]) AS name WHERE pg_backend_pid() = %s"""
 FRESH: Final = 0.5
 """Seconds for which a new connection is not doubted."""
 _MADE: Final = "chatstore_made"
@@ -82,6 +89,8 @@ class Pooling:
         adapt(raw)
         if not self._prepares:
             raw.prepare_threshold = None
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(_PLANNING, [raw.info.backend_pid])
         record.info[_MADE] = time.monotonic()
 
     def _check(self, connection: Any, record: Any, _proxy: object) -> None:

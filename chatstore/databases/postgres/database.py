@@ -7,7 +7,7 @@ each in their order (see `statements`). What it sends goes out together, and wai
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -20,16 +20,18 @@ from sqlalchemy.pool import QueuePool
 
 from chatstore.cursor import tombstone
 from chatstore.databases.postgres import arrays, errors
-from chatstore.databases.postgres.connecting import Pooling, connect, settings
-from chatstore.databases.postgres.listening import CONNECT_SECONDS, Ear, Listener, is_pooled
-from chatstore.databases.postgres.notifying import Notifier
+from chatstore.databases.postgres.bus import ServerBus
+from chatstore.databases.postgres.connecting import Pooling, settings
+from chatstore.databases.postgres.listening import is_pooled
 from chatstore.databases.postgres.opening import read_identity
 from chatstore.databases.postgres.statements import PostgresStyle
 from chatstore.databases.postgres.url import PostgresUrl, parse
+from chatstore.errors import StoreReplaced
 from chatstore.operations.histories import HISTORY_COLUMNS, History
 from chatstore.operations.prepared import STYLE, Prepared, driver
 from chatstore.schema import histories
 from chatstore.wakers import Waker
+from chatstore.wakers.bus import OFTEN, SELDOM, Bus
 from chatstore.wakers.poll import PollWaker, SilentWaker
 
 if TYPE_CHECKING:
@@ -37,21 +39,24 @@ if TYPE_CHECKING:
 
     from chatstore.databases.base import Known
 
-LISTENS: Final = "chatstore listen"
-"""How the connection that hears notices is called in the server's list of them."""
 _AT_EXIT = 0.2
 """Seconds that a process that ends waits for others."""
 _LOOKS_EVERY = 0.75
 _WATCHES_EVERY = 1.9
 """Together not two queries a second of a process in which nothing happens."""
+_HOLDS_AT_ONCE = 100
+"""The locks of a whole server are in one table of some 13,000 places, by default; who finds it full, fails."""
 _LONGEST_PAUSE = "10s"
 """For how long a transaction may send nothing. It is over then: its client is dead or cut off, and it holds locks."""
 _NAMES: Final = any_(bindparam("names", type_=ARRAY(histories.c.context_id.type)))
 _NAMED: Final = histories.c.context_id == _NAMES
 _HOLD: Final = Prepared(select(histories.c.context_id, *HISTORY_COLUMNS).where(_NAMED).with_for_update())
 _HEADS: Final = Prepared(select(histories.c.context_id, histories.c.head).where(_NAMED))
+_IDENTITY: Final = "SELECT value FROM {}.store_info WHERE name = 'identity'"
+# By advisory locks, for a context that nobody wrote to yet has no row that could be locked.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
 _BEGIN: Final = (
+    # `true`: for this transaction alone. Behind a pooler the next one on the connection may be somebody else's.
     "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true),"
     " set_config('synchronous_commit', %s, true)"
 )
@@ -59,6 +64,8 @@ _tombstone = lru_cache(maxsize=65_536)(tombstone)
 
 
 def _lock_key(identity: str, context_id: str) -> int:
+    # Keyed by the store: advisory locks are the database's, which may have several stores in several schemas. Two
+    # contexts with one key only wait for each other.
     digest = blake2b(context_id.encode(), digest_size=8, key=identity.encode()).digest()
     return int.from_bytes(digest, signed=True)
 
@@ -70,25 +77,40 @@ class PostgresDatabase:
 
     path = None
     commits_wait = True
+    holds_at_once = _HOLDS_AT_ONCE
     survived_by_writers = True
     survives_fork = True
     looks_every = _LOOKS_EVERY
     watches_every = _WATCHES_EVERY
 
-    def __init__(self, url: PostgresUrl, *, busy_timeout: float, listen_url: str | None = None) -> None:
+    def __init__(
+        self,
+        url: PostgresUrl,
+        *,
+        busy_timeout: float,
+        listen_url: str | None = None,
+        make_bus: Callable[[str], Bus] | None = None,
+    ) -> None:
         self.url = url
-        self.location = str(url)
-        self.patience = busy_timeout
-        self._listen_url = url if listen_url is None else parse(listen_url)
+        self.location: str = str(url)
+        self.patience: float = busy_timeout
+        listens_at = url if listen_url is None else parse(listen_url)
         self._style = PostgresStyle(url.schema)
         self._pipeline: psycopg.Pipeline | None = None
+        self._identity_of = _IDENTITY.format(url.schema)
         self._connect_args = settings(url)
         self._pooling = Pooling()
-        self.readers = self._engine(size=8)
+        self.readers: Engine = self._engine(size=8)
         self._writers = self._engine(size=1)
+        self.identity: str = self._open()
+        self._lock_key = lru_cache(maxsize=65_536)(partial(_lock_key, self.identity))
+        self._bus = (make_bus or partial(ServerBus, url, listens_at))(self.identity)
+
+    def _open(self) -> str:
+        """The store's identity."""
         try:
             with self.readers.connect() as conn:
-                self.identity = read_identity(conn, url)
+                identity = read_identity(conn, self.url)
                 pooled = is_pooled(driver(conn))
         except BaseException as error:
             self._disconnect()
@@ -97,12 +119,7 @@ class PostgresDatabase:
             raise
         if pooled:
             self._pooling.prepare_nothing()
-        self._lock_key = lru_cache(maxsize=65_536)(partial(_lock_key, self.identity))
-        self._notifier = Notifier(partial(connect, url), self.identity)
-        connect_to_listen = partial(
-            connect, self._listen_url, application_name=LISTENS, connect_timeout=CONNECT_SECONDS
-        )
-        self._ear = Ear(partial(Listener, connect_to_listen, self.identity, self._notifier.sender))
+        return identity
 
     def _engine(self, *, size: int) -> Engine:
         engine = create_engine(
@@ -159,15 +176,17 @@ class PostgresDatabase:
         if not names:
             return {}
         driver(conn).execute(_LOCK, [arrays.literal(sorted(map(self._lock_key, names)))])
+        told = driver(conn).execute(self._identity_of)
         rows = _HOLD.all(conn, names=arrays.literal([*names, *map(_tombstone, names)]))
+        self._check_identity(*(told.fetchone() or [None]))
         found = {name: History(*columns) for name, *columns in rows}
         return {name: found.get(name) or found.get(_tombstone(name)) for name in names}
 
     def commit(self, conn: Connection, contexts: Collection[str] = (), proof: object = None) -> None:
-        """Sends the rest with the COMMIT and, right behind it, a notice; waits until it is committed."""
+        """Sends the rest with the COMMIT and, right behind it, a notice if one is due; waits until it is committed."""
         raw = driver(conn)
         cursor = raw.execute("COMMIT")
-        notice = self._notifier.notice(contexts)
+        notice = self._bus.behind_commit(contexts)
         if notice is not None:
             raw.execute(*notice)
         try:
@@ -175,11 +194,12 @@ class PostgresDatabase:
         except psycopg.Error:
             if cursor.statusmessage != "COMMIT":
                 raise
-            self._notifier.tell(contexts)  # only the notice failed
+            self._bus.tell(contexts)  # only the notice failed
+        # A COMMIT behind a statement that failed is answered by ROLLBACK, and is no error.
         if cursor.statusmessage != "COMMIT":
             raise psycopg.errors.InFailedSqlTransaction(f"the transaction ended with {cursor.statusmessage}")
         if notice is None and contexts:
-            self._notifier.tell(contexts)
+            self._bus.tell(contexts)
 
     def _leave_pipeline(self) -> None:
         pipeline, self._pipeline = self._pipeline, None
@@ -240,19 +260,28 @@ class PostgresDatabase:
         return dict(rows), None
 
     def waker(self, wake: str) -> Waker:
-        """LISTEN, where it works."""
+        """What its bus hears, where it works."""
         if wake == "poll":
-            return PollWaker(0.02, 0.5)
+            return PollWaker(OFTEN, SELDOM)
         if wake == "none":
             return SilentWaker()
-        return self._ear.open()
+        return self._bus.waker()
 
     def is_in_place(self) -> bool:
         """A URL means the same for good."""
         return True
 
-    def check_in_place(self, conn: object = None) -> None:
-        """Nothing can be put in its place."""
+    def check_in_place(self, conn: Connection | None = None) -> None:
+        """By the identity of the store that is there now; nothing can be told without a connection."""
+        if conn is not None:
+            self._check_identity(*(driver(conn).execute(self._identity_of).fetchone() or [None]))
+
+    def _check_identity(self, found: str | None) -> None:
+        if found != self.identity:
+            raise StoreReplaced(
+                f"the store at {self.location} was dropped, and another one was made in its place, while it was open;"
+                " close it and open it again"
+            )
 
     def translate(self, error: Exception) -> Exception:
         """The error of our tree for one of the driver's, with that as its cause; any other error as it is."""
@@ -264,7 +293,7 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Closes the connections that no one has out."""
-        self._notifier.close()
+        self._bus.close()
         self._disconnect()
 
     def _disconnect(self) -> None:

@@ -88,7 +88,10 @@ def _pooler(inspector: ServerInspector) -> Finding:
 def _wake_ups(url: PostgresUrl) -> Finding:
     seconds = _notices(url.dsn())
     if seconds is None:
-        advice = "changes of others are looked for, twice a second at least; listen_url= at the server itself is faster"
+        advice = (
+            "changes of others are looked for, twice a second at least; listen_url= at the server itself is faster, and"
+            " so is a NATS server as wake="
+        )
         return Finding("wake-ups", "note", "LISTEN does not work here", advice)
     median, slowest = 1_000 * seconds[len(seconds) // 2], 1_000 * seconds[-1]
     found = f"LISTEN: a notice takes {median:.2f} ms, the slowest of {len(seconds)} took {slowest:.2f} ms"

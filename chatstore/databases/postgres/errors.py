@@ -23,6 +23,7 @@ from chatstore.errors import (
 
 DRIVER_ERRORS = (psycopg.Error, SQLAlchemyError)
 
+# The last (25006) is what a standby says, which may be the primary soon after a failover.
 _AGAIN = (pg.SerializationFailure, pg.DeadlockDetected, pg.ReadOnlySqlTransaction)
 _GONE = (
     pg.AdminShutdown,
@@ -76,7 +77,14 @@ def translate(error: BaseException, location: str) -> ChatStoreError:
     said = str(found).strip().partition("\n")[0]
     if is_lost(error):
         return StoreUnavailable(f"{location} cannot be reached ({said}); see that the server runs, then try again")
-    if isinstance(error, PoolTimeout) or isinstance(found, (*_BUSY, *_AGAIN, *_CROWDED)):
+    if isinstance(found, pg.ReadOnlySqlTransaction):
+        return StoreReadOnly(
+            f"{location} takes no writes: it is a standby, or default_transaction_read_only is on for the user or the"
+            " database; connect to the primary (target_session_attrs=read-write), or alter that"
+        )
+    if isinstance(found, _CROWDED):
+        return StoreBusy(f"{location} has no room for more ({said}); try again, or raise its limits")
+    if isinstance(error, PoolTimeout) or isinstance(found, (*_BUSY, *_AGAIN)):
         return StoreBusy(f"{location} is busy ({said}); try again, or raise busy_timeout")
     if isinstance(found, _FULL):
         return StoreFull(f"no space left for {location}; free some, then go on writing")

@@ -30,7 +30,7 @@ class ServerInspector:
         )
         event.listen(engine, "connect", lambda connection, _record: adapt(connection))
         try:
-            self.conn = engine.connect()
+            self.conn: Connection = engine.connect()
         except DRIVER_ERRORS as error:
             raise translate_opening(error, str(url)) from error
 

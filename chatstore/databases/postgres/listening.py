@@ -11,8 +11,10 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 
-from chatstore.databases.postgres.notifying import channel_of, read
+from chatstore.databases.postgres.notifying import channel_of
 from chatstore.wakers import Moved, Waker
+from chatstore.wakers.bus import OFTEN, SELDOM
+from chatstore.wakers.notices import read
 from chatstore.wakers.poll import PollWaker
 
 PROOF_SECONDS: Final = 2.0
@@ -21,8 +23,6 @@ AGAIN, SELDOM_AGAIN = 5.0, 300.0
 """Seconds after which it is tried again where it may work later, at first and at most. Nothing is looked for while it
 is tried, for up to CONNECT_SECONDS."""
 CONNECT_SECONDS: Final = 2
-_OFTEN, _SELDOM = 0.02, 0.5
-"""Seconds between looks where LISTEN does not work: after a commit, and once it has been quiet for some time."""
 
 _log = logging.getLogger(__name__)
 
@@ -160,16 +160,18 @@ class Ear:
             if not isinstance(error, Pooled):
                 self._again = time.monotonic() + self._pause
                 self._pause = min(2 * self._pause, SELDOM_AGAIN)
-            return PollWaker(_OFTEN, _SELDOM)
+            return PollWaker(OFTEN, SELDOM)
         self._said, self._pause = False, AGAIN
         return listener
 
     def _say(self, error: Exception) -> None:
+        away = "see that the server can be reached"
+        advice = "give the URL of the database itself as listen_url=, or that of a NATS server as wake="
         _log.log(
             logging.DEBUG if self._said else logging.WARNING,
-            "LISTEN does not work (%s), and changes of other processes are looked for instead; give the URL of the"
-            " database itself as listen_url=",
+            "LISTEN does not work (%s), and changes of other processes are looked for instead; %s",
             str(error).strip().partition("\n")[0],
+            advice if isinstance(error, NotHeard) else away,
         )
         self._said = True
 

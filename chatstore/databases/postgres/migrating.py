@@ -54,6 +54,7 @@ def _transaction(url: PostgresUrl) -> Iterator[Connection]:
     try:
         with engine.begin() as conn:
             check_encoding(conn, url)
+            # Before the schema: of two CREATE … IF NOT EXISTS at once both may find nothing, and then one fails.
             conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (lock,))
             conn.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {url.schema}")
             conn.exec_driver_sql(f"SET LOCAL search_path = {url.schema}")

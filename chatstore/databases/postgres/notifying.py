@@ -1,4 +1,4 @@
-"""Telling other processes that contexts were written to.
+"""Telling other processes by NOTIFY that contexts were written to.
 
 Never within the transaction that writes: PostgreSQL lets transactions with a NOTIFY commit one at a time, over all
 of the server. A commit after a pause takes its notice with it, as a transaction of its own; while one follows the
@@ -12,35 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
-from uuid import uuid4
+from typing import Any, Final
 
 import psycopg
 
 from chatstore.cursor import context_mark
+from chatstore.wakers.notices import GATHER, sender, write
 
-GATHER: Final = 0.002
-"""Seconds between two notices, at least."""
-MOST: Final = 600
-"""Marks in one notice, at most: it takes fewer than 8,000 bytes. Of more contexts it says that all are to be looked
-at."""
-EVERYTHING: Final = "*"
 # A notice has nothing to be kept for: its own transaction need not wait for the disk.
 _SEND: Final = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
 
 _log = logging.getLogger(__name__)
-
-
-class Notice(NamedTuple):
-    """Who wrote, and the marks of the contexts; None: of more than fit in a notice."""
-
-    sender: str
-    marks: frozenset[str] | None
-
-
-def sender() -> str:
-    """A name for this process as one that sends."""
-    return uuid4().hex[:12]
 
 
 def channel_of(identity: str) -> str:
@@ -48,22 +30,11 @@ def channel_of(identity: str) -> str:
     return f"chatstore_{identity}"
 
 
-def write(sender: str, marks: Collection[str]) -> str:
-    """A notice as text."""
-    return " ".join([sender, *(marks if len(marks) <= MOST else [EVERYTHING])])
-
-
-def read(payload: str) -> Notice:
-    """The notice of a text."""
-    name, *marks = payload.split()
-    return Notice(name, None if EVERYTHING in marks else frozenset(marks))
-
-
 class Notifier:
     """The thread that tells, and its connection. What cannot be told is found by looking."""
 
     def __init__(self, connect: Callable[[], psycopg.Connection[Any]], identity: str) -> None:
-        self.sender = sender()
+        self.sender: str = sender()
         self._connect = connect
         self._channel = channel_of(identity)
         self._lock = threading.Condition()

@@ -28,8 +28,8 @@ from sqlalchemy.sql.selectable import TableValuedAlias
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from chatstore.databases.postgres.arrays import literal
-from chatstore.operations.log import horizon
-from chatstore.operations.prepared import Form, Row, driver, next_number
+from chatstore.operations.places import horizon
+from chatstore.operations.prepared import Form, Row, among, driver, next_number, of_row
 from chatstore.schema import blobs, changes, store_info
 
 PLACE_BITS: Final = 20
@@ -129,3 +129,18 @@ def _next_number(element: next_number, compiler: SQLCompiler, **options: object)
 @compiles(horizon, "postgresql")
 def _horizon(element: horizon, compiler: SQLCompiler, **options: object) -> str:
     return f"(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << {PLACE_BITS})"
+
+
+@compiles(among, "postgresql")
+def _any(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    """As an array, which is always looked up by an index: how many rows a LIMIT leaves, a plan for all values does not
+    know."""
+    few = compiler.process(element.few, **{**options, "asfrom": False})
+    return f"{compiler.process(element.column, **options)} = ANY (ARRAY({few}))"
+
+
+@compiles(of_row, "postgresql")
+def _calculated(element: of_row, compiler: SQLCompiler, **options: Any) -> str:
+    """As what is calculated: for two columns that are equal to one value, a plan may look each up by that alone, and
+    read a history for each row of it."""
+    return f"({compiler.process(element.column, **options)} + 0)"

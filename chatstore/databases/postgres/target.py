@@ -26,12 +26,12 @@ class ServerTarget:
 
     def __init__(self, url: PostgresUrl) -> None:
         self._schema = url.schema
-        self.unfinished = f"the schema {url.schema} of {url}"
+        self.unfinished: str = f"the schema {url.schema} of {url}"
         self._inspector = ServerInspector(url)
         try:
             if is_pooled(driver(self._inspector.conn)):  # the lock would be that of nobody in particular
                 raise UsageError(f"a pooler answers for {url}; copy to the URL of the server itself")
-            self.identity = read_identity(self._inspector.conn, url, whole=False)
+            self.identity: str = read_identity(self._inspector.conn, url, whole=False)
             key = int.from_bytes(blake2b(self.identity.encode(), digest_size=8, key=_LOCK).digest(), signed=True)
             [(alone,)] = self._inspector.rows("SELECT pg_try_advisory_lock(%s)", key)  # until it is closed
             if not alone:
@@ -50,6 +50,7 @@ class ServerTarget:
         """Sets the sequences, and gives the entries of the log new places where theirs are ahead of the server's."""
         for table in ("histories", "leases"):
             last = f"SELECT max(id) FROM {self._schema}.{table}"
+            # Rows were put in with their numbers, which moves no sequence.
             sequence = f"pg_get_serial_sequence('{self._schema}.{table}', 'id')"
             self._inspector.rows(f"SELECT setval({sequence}, coalesce(({last}), 1), ({last}) IS NOT NULL)")
         [(own, last)] = self._inspector.rows(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import URL
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -62,6 +63,13 @@ def parse(location: str) -> PostgresUrl:
         raise InvalidInput("the URL names no database: postgresql://user@host/database")
     query: dict[str, Any] = dict(url.query)
     schema = query.pop("schema", SCHEMA)
-    if not isinstance(schema, str) or _NAME.fullmatch(schema) is None:
-        raise InvalidInput(f"schema={schema!a} cannot name a schema; use lower-case letters, digits and _")
+    if not isinstance(schema, str) or _NAME.fullmatch(schema) is None or _is_the_servers(schema):
+        raise InvalidInput(
+            f"schema={schema!a} cannot name a schema; use lower-case letters, digits and _, no word of SQL"
+        )
     return PostgresUrl(url.set(drivername="postgresql", query=query), schema)
+
+
+def _is_the_servers(name: str) -> bool:
+    """Whether a schema is one of the server's own, which no dump has, or SQL has another meaning for the word."""
+    return name == "information_schema" or name.startswith("pg_") or name in RESERVED_WORDS

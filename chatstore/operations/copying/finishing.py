@@ -58,7 +58,7 @@ def remember(
 
 
 def copy_leases(source: Connection, target: Connection) -> None:
-    """Has what is open be under the leases that it is under in the source."""
+    """Copies the leases of the source, for what is open in the copy is under them."""
     _NO_LEASES.run(target)
     for page in _LEASES.pages(source, -(2**63), 2**63 - 1):
         _LEASES.put(target, page)
@@ -67,6 +67,7 @@ def copy_leases(source: Connection, target: Connection) -> None:
 def interrupt(target: Connection, identity: str) -> int:
     """Ends what is open, as if the processes that had it open were dead; how many runs and blocks there were."""
     transaction = Transaction(target, partial(CursorFactory, identity), {})
-    ended = sum([leases.take_away(transaction, lease.id) for lease in leases.all_leases(target)])
+    # All in the transaction that is open: nobody waits for it, in a copy that is not in its place yet.
+    ended = sum([leases.take_away(lambda write: write(transaction), lease.id) for lease in leases.all_leases(target)])
     transaction.finish()
     return ended

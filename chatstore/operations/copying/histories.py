@@ -59,6 +59,7 @@ def units(rows: Iterable[Row], copied: Container[int]) -> Iterator[list[Row]]:
     for row in rows:
         whole = row[_ID] in copied
         alone = whole or row[_ERASED]
+        # No history that is copied already may lie within: rows are read from the first id of a unit to its last.
         if unit and (alone or size >= UNIT):
             yield unit
             unit, size = [], 0
@@ -81,7 +82,7 @@ def remove(target: Connection, history: int) -> None:
 
 def copy(source: Connection, target: Connection, unit: Sequence[Row], *, check_copy: bool = False) -> None:
     """Copies a group of histories. Raises StoreDamaged where one of them is not as it was written, and StorageError
-    where the copy is not what was read. `check_copy`: looks at the copy, which is the same by then, for the first."""
+    where the copy is not what was read. `check_copy`: the copy is checked, which is the same, and not the source."""
     first, last = unit[0][_ID], unit[-1][_ID]
     if unit[0][_ERASED]:
         _copy_rows(CHANGES, source, target, first, last, only=HISTORY_ERASED)
@@ -136,6 +137,7 @@ def _copy_bytes(source: Connection, target: Connection, first: int, last: int) -
         for digest in sorted({row[-1] for row in page}):
             if _HAS_BLOB.first(target, digest=digest) is None:
                 _ADD_BLOB.many(target, [(digest, _bytes(source, digest))])
+                # Read back: bytes are in no sum, and their digest compares them.
                 _bytes(target, digest)
 
 

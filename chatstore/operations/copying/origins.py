@@ -1,4 +1,4 @@
-"""Where a copy came from: kept in it, so that whoever comes with a cursor of the store before is told where to go on.
+"""Where a copy came from: kept in it, so that a cursor of the original store raises CursorExpired with where to go on.
 
 A copy has the same changes under the same numbers, and its own identity. Up to `until` in its log they are those of
 the source; what the source went on with behind them, it does not have. `places_kept`: also the places in the whole
@@ -18,7 +18,7 @@ from chatstore.operations.prepared import Prepared
 from chatstore.schema import changes, store_info
 
 COPIED_FROM: Final = "copied_from"
-"""The name, in `store_info`, of the stores before."""
+"""The name, in `store_info`, of the stores that this one was copied from."""
 COPYING: Final = "copying"
 """The name, in `store_info` of a copy that is not whole yet, of the identity of its source."""
 
@@ -50,20 +50,20 @@ def info(conn: Connection, name: str) -> str | None:
 
 
 def set_info(conn: Connection, name: str, value: str | None) -> None:
-    """Has it say that, or nothing any more."""
+    """Sets what a store says of itself under a name; None: it says nothing there any more."""
     _FORGET.run(conn, wanted=name)
     if value is not None:
         _ADD.many(conn, [(name, value, checksums.of_info(name, value))])
 
 
 def origins(conn: Connection) -> list[Origin]:
-    """The stores before."""
+    """The stores that this one was copied from, the last one first."""
     stored = info(conn, COPIED_FROM)
     return [] if stored is None else [Origin(*one) for one in json.loads(stored)]
 
 
 def set_origins(conn: Connection, found: list[Origin]) -> None:
-    """Keeps them."""
+    """Sets these stores."""
     set_info(conn, COPIED_FROM, json.dumps(found))
 
 

@@ -30,13 +30,11 @@ class Sum:
     """How many rows there were, and the sum of their digests."""
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.rows: int = 0
         self._digests = 0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sum) and (self.rows, self._digests) == (other.rows, other._digests)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def add(self, rows: Iterable[Row]) -> None:
         """Counts rows in, in any order."""
@@ -92,6 +90,7 @@ class Rows:
         self._delete.run(conn, history=history)
 
     def _plain(self, row: Row) -> Row:
+        # SQLite gives 0 and 1 where PostgreSQL gives booleans, and digests are of what Python shows.
         return tuple(bool(value) if place in self._truths else value for place, value in enumerate(row))
 
 

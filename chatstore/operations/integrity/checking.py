@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, literal, select
 
 from chatstore.model import Model
-from chatstore.operations import histories as rows_of
+from chatstore.operations import histories
 from chatstore.operations.integrity import checking_own, checking_store
 from chatstore.operations.integrity.checking_history import UNREADABLE, HistoryCheck, Snapshots
 from chatstore.operations.prepared import Prepared
@@ -20,10 +20,10 @@ from chatstore.schema import (
     block_blobs,
     blocks,
     changes,
-    histories,
     runs,
     tags,
 )
+from chatstore.schema import histories as histories_table
 
 PAGE: Final = 500
 """Histories, or digests, listed in one snapshot."""
@@ -70,19 +70,19 @@ _STRAY = [
     for table in _OF_HISTORIES
 ]
 _NEXT = Prepared(
-    select(histories.c.id, histories.c.context_id)
-    .where(histories.c.id > bindparam("after"))
-    .order_by(histories.c.id)
+    select(histories_table.c.id, histories_table.c.context_id)
+    .where(histories_table.c.id > bindparam("after"))
+    .order_by(histories_table.c.id)
     .limit(bindparam("limit"))
 )
-_ALL_BLOCKS = Prepared(select(func.coalesce(func.sum(histories.c.count), 0)))
+_ALL_BLOCKS = Prepared(select(func.coalesce(func.sum(histories_table.c.count), 0)))
 _DIGESTS = Prepared(
     select(blobs.c.digest).where(blobs.c.digest > bindparam("after")).order_by(blobs.c.digest).limit(bindparam("limit"))
 )
 _CONTENT = Prepared(select(blobs.c.content).where(blobs.c.digest == bindparam("digest")))
 _HELD_BY = Prepared(
-    select(histories.c.context_id, block_blobs.c.block_index)
-    .join(histories, histories.c.id == block_blobs.c.history_id)
+    select(histories_table.c.context_id, block_blobs.c.block_index)
+    .join(histories_table, histories_table.c.id == block_blobs.c.history_id)
     .where(block_blobs.c.digest == bindparam("digest"))
 )
 
@@ -133,6 +133,7 @@ class StoreCheck:
             self._progress(self._done, self._total)
 
     def _check_histories(self) -> None:
+        # From the least number there is: a turned bit may have made an id negative.
         after, rows = -(2**63), [(0, "")]
         while rows:
             with self._snapshots() as conn:
@@ -146,7 +147,7 @@ class StoreCheck:
         self._histories += 1
         before = len(self._problems)
         with self._snapshots() as conn:
-            history = rows_of.by_number(conn, history_id)
+            history = histories.by_number(conn, history_id)
         if history is not None:
             context_id = checking_own.name_of(history)
         check = HistoryCheck(self._snapshots, history_id, partial(self.tell, context_id), self._tell_done)

@@ -1,4 +1,4 @@
-"""What is stored beside the blocks of a history, to find them by: tags, context keys, append keys, bytes of parts."""
+"""What is stored beside the blocks of a history: tags, context keys, leases, and which block has which bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatstore.operations.histories import History
 from chatstore.operations.integrity.checking_log import Tell
 from chatstore.operations.prepared import Prepared, Row
 from chatstore.operations.rows import BLOCK_COLUMNS
-from chatstore.schema import HISTORY_TAG, blobs, block_blobs, blocks, context_keys, tags
+from chatstore.schema import HISTORY_TAG, blobs, block_blobs, blocks, context_keys, leases, tags
 
 Page: TypeAlias = Callable[[Connection, History, int], int]
 """Looks at a page of rows from an offset on, given the history's row; how many there were."""
@@ -55,6 +55,16 @@ _HAS_KEY = Prepared(
         )
     )
 )
+
+_LEASE = Prepared(select(exists().where(leases.c.id == bindparam("lease"))))
+
+
+def has_its_lease(conn: Connection, is_open: bool, lease: object) -> bool:
+    """Whether a block or a run that is open names a lease that is there, and one that is over names none."""
+    if not is_open or lease is None:
+        return not is_open and lease is None
+    row = _LEASE.first(conn, lease=lease)
+    return row is not None and bool(row[0])
 
 
 class Beside:

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Final, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, select
 
 from chatstore import ids
 from chatstore.errors import StorageError
@@ -21,11 +21,12 @@ from chatstore.operations import checksums, histories
 from chatstore.operations.checksums import checked
 from chatstore.operations.histories import History
 from chatstore.operations.integrity import checking_own
-from chatstore.operations.integrity.checking_beside import Beside, Page
-from chatstore.operations.integrity.checking_log import LOG_PAGE, LastEntry, LogReader, Tell
+from chatstore.operations.integrity.checking_beside import Beside, Page, has_its_lease
+from chatstore.operations.integrity.checking_log import LOG_PAGE, LogReader, Tell, entry_at
+from chatstore.operations.integrity.checking_runs import Runs
 from chatstore.operations.prepared import Prepared, Row
-from chatstore.operations.rows import BLOCK_COLUMNS, RUN_COLUMNS, TEXT_AT
-from chatstore.schema import RUN_ENDED, RUN_STARTED, TEXT_APPENDED, blocks, changes, leases, runs
+from chatstore.operations.rows import BLOCK_COLUMNS, TEXT_AT
+from chatstore.schema import TEXT_APPENDED, blocks, changes
 
 T = TypeVar("T")
 Snapshots: TypeAlias = Callable[[], AbstractContextManager[Connection]]
@@ -43,30 +44,12 @@ _ID_AT, _TYPE_AT, _ROLE_AT, _PARENT_AT, _INTERNAL_AT, _VIEWS_AT, _SPEAKER_AT, _S
     for name in ("id", "type", "role", "parent_id", "internal", "views", "speaker", "state", "sequence")
 )
 _LEASE_AT, _PIECES_AT = (BLOCK_COLUMNS.index(blocks.c[name]) for name in ("lease_id", "pieces_until"))
-_RUN_STATE_AT, _RUN_SEQUENCE_AT, _RUN_LEASE_AT = (
-    RUN_COLUMNS.index(runs.c[name]) for name in ("state", "sequence", "lease_id")
-)
 
 _BLOCKS = Prepared(
     select(*BLOCK_COLUMNS)
     .where(blocks.c.history_id == bindparam("history_id"), blocks.c.index >= bindparam("first"))
     .order_by(blocks.c.index)
     .limit(bindparam("limit"))
-)
-_RUNS = Prepared(
-    select(*RUN_COLUMNS)
-    .where(runs.c.history_id == bindparam("history_id"))
-    .order_by(runs.c.id)
-    .limit(bindparam("limit"))
-    .offset(bindparam("offset"))
-)
-_RUN = Prepared(
-    select(*RUN_COLUMNS).where(runs.c.history_id == bindparam("history_id"), runs.c.id == bindparam("run_id"))
-)
-_ENTRY = Prepared(
-    select(changes.c.type, changes.c.block_index, changes.c.text, changes.c.checksum).where(
-        changes.c.history_id == bindparam("history_id"), changes.c.sequence == bindparam("sequence")
-    )
 )
 _PIECES = Prepared(
     select(changes.c.offset, changes.c.text)
@@ -82,15 +65,14 @@ _PIECES = Prepared(
 _ID = Prepared(
     select(blocks.c.id).where(blocks.c.history_id == bindparam("history_id"), blocks.c.index == bindparam("at"))
 )
-_LEASE = Prepared(select(exists().where(leases.c.id == bindparam("lease"))))
 
 
 class HistoryCheck:
     """Checks one history; `done` is told of blocks as they are looked at."""
 
     def __init__(self, snapshots: Snapshots, history_id: int, tell: Tell, done: Callable[[int], None]) -> None:
-        self.blocks = 0
-        self.log = LogReader(history_id, tell)
+        self.blocks: int = 0
+        self.log: LogReader = LogReader(history_id, tell)
         self._snapshots = snapshots
         self._id = history_id
         self._tell = tell
@@ -98,6 +80,7 @@ class HistoryCheck:
         self._last_user: int | None = None
         self._next = 0
         self._beside = Beside(history_id, tell)
+        self._runs = Runs(history_id, self.log, tell)
 
     def run(self) -> None:
         """Looks at everything of the history. Raises a StorageError where its own row cannot be read."""
@@ -108,11 +91,14 @@ class HistoryCheck:
                 checking_own.check_erased(conn, history, self._tell)
                 return
         self._catch_up()
+        # From the least number there is: a turned bit may have made an index negative.
         first, size, more = -(2**63), PAGE, True
         while more:
             try:
                 more, first = self._read(partial(self._page, first=first, size=size))
                 size = min(2 * size, PAGE)
+            # One row that cannot be read fails its whole page: so it is looked for row by row, and behind it pages grow
+            # again.
             except UNREADABLE as error:
                 if size == 1:
                     first = max(self._next, first) + 1
@@ -223,7 +209,7 @@ class HistoryCheck:
     def _check_open(self, conn: Connection, row: Row) -> None:
         """What the checksum does not tell: that its lease is there, and the pieces of one that has ended."""
         index, is_open, lease, until = row[1], row[_STATE_AT] == "open", row[_LEASE_AT], row[_PIECES_AT]
-        if not _has_its_lease(conn, is_open, lease):
+        if not has_its_lease(conn, is_open, lease):
             self._tell(index, "blocks", "it is open and under no lease" if is_open else "it is over, and under a lease")
         entry = self.log.block(index)
         if until is not None and entry is not None and (is_open or not self.log.closes(index, until + 1)):
@@ -236,7 +222,7 @@ class HistoryCheck:
         added, until, text, index = row[_SEQUENCE_AT], row[_PIECES_AT], row[TEXT_AT], row[1]
         if until is None:
             seen = self.log.pieces.get(index)
-            entry = None if seen is None else _ENTRY.first(conn, history_id=self._id, sequence=seen)
+            entry = None if seen is None else entry_at(conn, self._id, seen)
             return entry is None or entry[:2] != (TEXT_APPENDED, index)
         pieces = _PIECES.all(conn, history_id=self._id, added=added, until=until, at=index)
         # Compaction removes them from the first on, and the last words of a block come with its end.
@@ -265,52 +251,8 @@ class HistoryCheck:
             self._tell(None, "histories", "it has the wrong block for the last message of the user")
 
     def _check_runs(self) -> None:
-        seen: set[str] = set()
-        self._in_pages(partial(self._runs_page, seen=seen))
-        self._read(partial(self._tell_lost_runs, seen))
-
-    def _tell_lost_runs(self, seen: set[str], conn: Connection, history: History) -> None:
-        for run_id, entry in self.log.runs.items():
-            if run_id in seen or entry.sequence <= history.first:
-                continue
-            if (row := _RUN.first(conn, history_id=self._id, run_id=run_id)) is not None:  # it began meanwhile
-                self._check_run(conn, history, row)
-                continue
-            stored = _ENTRY.first(conn, history_id=self._id, sequence=entry.sequence)
-            left = checked(checksums.of_left, entry.sequence, entry.type, run_id)
-            if entry.type != RUN_ENDED or stored is None or stored[3] != left:
-                self._tell(None, "runs", f"run {run_id!a} is in the log and nowhere else")
-
-    def _runs_page(self, conn: Connection, history: History, offset: int, *, seen: set[str]) -> int:
-        rows = _RUNS.all(conn, history_id=self._id, limit=PAGE, offset=offset)
-        for row in rows:
-            seen.add(row[1])
-            self._check_run(conn, history, row)
-        return len(rows)
-
-    def _check_run(self, conn: Connection, history: History, row: Row) -> None:
-        if (problem := self._problem_of_run(conn, history, row)) is not None:
-            self._tell(None, "runs", f"run {row[1]!a} {problem}")
-
-    def _problem_of_run(self, conn: Connection, history: History, row: Row) -> str | None:
-        sequence = row[_RUN_SEQUENCE_AT]
-        start = _ENTRY.first(conn, history_id=self._id, sequence=sequence)
-        if start is None or (start[0], start[2]) != (RUN_STARTED, row[1]):
-            return "is not started in the log"
-        entry = self.log.runs.get(row[1])
-        if entry is None and sequence <= history.first:  # the start stays while the run does
-            entry = LastEntry(sequence, RUN_STARTED, start[3], sequence)
-        if entry is None:
-            return "is not in the log"
-        own, replaced = checksums.halves(entry.checksum)
-        if checked(checksums.of_run, entry.sequence, entry.type, row) != own:
-            return f"is not what entry {entry.sequence} of the log says it was"
-        if entry.type == RUN_ENDED and replaced != checksums.of_replaced(sequence, start[3]):
-            return f"has another start than entry {entry.sequence} of the log replaced"
-        running = row[_RUN_STATE_AT] == "running"
-        if running != (entry.type == RUN_STARTED) or entry.first not in (0, row[_RUN_SEQUENCE_AT]):
-            return "does not fit its entries in the log"
-        return None if _has_its_lease(conn, running, row[_RUN_LEASE_AT]) else "has the wrong lease"
+        self._in_pages(self._runs.page)
+        self._read(self._runs.tell_lost)
 
     def _finish(self, conn: Connection, history: History) -> None:
         self.log.finish(history.head)
@@ -325,13 +267,6 @@ def _follow(pieces: list[Row]) -> bool:
     """Whether each piece begins where the one before ends."""
     ends = accumulate((len(text) for _, text in pieces), initial=pieces[0][0])
     return all(offset == end for (offset, _), end in zip(pieces, ends, strict=False))
-
-
-def _has_its_lease(conn: Connection, is_open: bool, lease: object) -> bool:
-    if not is_open or lease is None:
-        return not is_open and lease is None
-    row = _LEASE.first(conn, lease=lease)
-    return row is not None and bool(row[0])
 
 
 def _index_in(id: object) -> int:

@@ -49,6 +49,18 @@ _PAGE = Prepared(
 )
 
 
+_ENTRY = Prepared(
+    select(changes.c.type, changes.c.block_index, changes.c.text, changes.c.checksum).where(
+        changes.c.history_id == bindparam("history_id"), changes.c.sequence == bindparam("sequence")
+    )
+)
+
+
+def entry_at(conn: Connection, history_id: int, sequence: int) -> Row | None:
+    """Type, block index, text and checksum of the entry with a number."""
+    return _ENTRY.first(conn, history_id=history_id, sequence=sequence)
+
+
 @dataclass(frozen=True, slots=True)
 class LastEntry:
     """The last entry about a block or a run, and the number of the first one."""
@@ -63,8 +75,8 @@ class LogReader:
     """Reads the log page by page, whatever is in it, and tells what cannot be right by itself."""
 
     def __init__(self, history_id: int, tell: Tell) -> None:
-        self.position = 0
-        self.entries = 0
+        self.position: int = 0
+        self.entries: int = 0
         self.runs: dict[str, LastEntry] = {}
         self._history_id = history_id
         self._first_index = 0
@@ -82,6 +94,7 @@ class LogReader:
         """Reads on, behind what retention has removed by now; whether that was the end."""
         self.position = max(self.position, history.first)
         self._first_index = history.first_index
+        # From the least number there is: a turned bit may have made a sequence negative, and that is to be told.
         start = self.position or -(2**63)
         rows = _PAGE.all(conn, history_id=self._history_id, after=start, limit=limit)
         for row in rows:
@@ -170,6 +183,8 @@ class LogReader:
     def _take_change(self, sequence: int, type: int, index: int, checksum: int) -> None:
         before = self.block(index)
         if before is None:
+            # Its index may be what was turned, and the block one that retention has removed: so that the right one is
+            # named.
             tried = (index ^ 1 << bit for bit in range(63))
             left = (one for one in tried if checksums.of_left(sequence, type, one) == checksum)
             what = f"entry {sequence} of the log changes it, and none before adds it"

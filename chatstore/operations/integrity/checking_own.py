@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Table, bindparam, exists, select
 
 from chatstore.operations import checksums, histories
+from chatstore.operations.erasing import ERASED, ERASING
 from chatstore.operations.histories import History
 from chatstore.operations.integrity.checking_log import Tell
 from chatstore.operations.integrity.restoring import restored
@@ -24,9 +25,6 @@ from chatstore.schema import (
     runs,
     tags,
 )
-
-ERASING, ERASED = 1, 2
-"""What the row of a history says of it while its rows are removed, and once nothing is left of it."""
 
 _LAST_ENTRY = Prepared(
     select(changes.c.sequence, changes.c.type, changes.c.checksum)
@@ -58,7 +56,7 @@ _ANY: Final = {table.name: _any_of(table) for table in (blocks, runs, tags, cont
 
 
 def is_sound(history: History) -> bool:
-    """Whether what appends leave alone is as it was written."""
+    """Whether the columns that appends do not change are as they were written."""
     return histories.seal(history) == history.checksum
 
 
@@ -66,6 +64,7 @@ def name_of(history: History) -> str:
     """The id of a history's context: the one that was written, where one turned bit explains it."""
     if is_sound(history):
         return history.context_id
+    # So that what is told is told of the context people know.
     name = restored((history.context_id,), (0,), lambda tried: is_sound(replace(history, context_id=tried[0])))
     return history.context_id if name is None else str(name[0])
 

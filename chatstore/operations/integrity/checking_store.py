@@ -91,6 +91,7 @@ def _append_keys(conn: Connection, found: Found, offset: int, limit: int) -> int
     for row in rows:
         history_id, key, _, first, count, _, context_id, blocks = row
         if not is_key_sound(row):
+            # Most damage is one bit (see `restoring`): if that of the history's number, the key is another history's.
             fitting = [one for one in neighbours(conn, history_id) if is_key_sound((one[0], *row[1:6]))]
             owner, name = fitting[0] if fitting else (history_id, context_id)
             found(owner, name, "append_keys", f"the row of key {key!a} is not as it was written")

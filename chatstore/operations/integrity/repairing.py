@@ -7,7 +7,7 @@ Numbers stay gapless, and no sound block is touched:
 2. A block that cannot be proved is set aside as it was found, and marked: MARKER for its text, no parts, no tags but
    `chatstore:damaged`, no usage. Its place, id, type, role, author, run, parent, data, state and times are kept where
    they can be read. A block whose row is gone is made anew, as a closed one of type `error`. Either is logged as an
-   update, so that whoever follows is told.
+   update, so that subscriptions are told.
 3. A run that cannot be proved is set aside, and kept without what cannot be read.
 4. Entries of the log that fit nothing are set aside. Every number that nothing is left of gets an entry that says that
    the block before it was updated.
@@ -155,6 +155,7 @@ class HistoryRepair:
         row[_AT["views"]], row[_AT["speaker"]] = views_of(*kind), speaker_of(*kind)
         row[_AT["parent_id"]] = self._parent_or_none(index, row[_AT["parent_id"]])
         row[_AT["text"]], row[_AT["parts"]], row[_AT["tags"]], row[_AT["usage"]] = MARKER, None, DAMAGED, None
+        # Never open: it is under no lease from here on, so nobody would end it.
         if row[_AT["state"]] not in _STATES or row[_AT["state"]] == "open":
             row[_AT["state"]] = "closed" if found is None else "interrupted"
         row[_AT["lease_id"]] = row[_AT["pieces_until"]] = None

@@ -79,6 +79,7 @@ def _put_right(conn: Connection, digest: bytes, content: bytes, aside: Aside, sa
     again = restored((content,), (0,), lambda tried: sha256(tried[0]).digest() == digest)
     if again is not None:
         _ADD.run(conn, digest=digest, content=again[0])
+    # Or the digest is what was turned: then blocks have the right one, and no bytes for it.
     elif _IS_HELD.first(conn, digest=found) is not None and _CONTENT.first(conn, digest=found) is None:
         _ADD.run(conn, digest=found, content=content)
     else:

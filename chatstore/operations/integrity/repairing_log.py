@@ -72,13 +72,13 @@ class Rows:
     """What is stored of a history, and what of it was put right so far: `changes`, in order."""
 
     def __init__(self, conn: Connection, history: History) -> None:
-        self.history_id = history_id = history.id
-        self.first = history.first
-        self.first_index = history.first_index
+        self.history_id: int = history.id
+        self.first: int = history.first
+        self.first_index: int = history.first_index
         self._head = history.head
-        self.entries: list[Row] = _ENTRIES.all(conn, history=history_id)
-        self.blocks: dict[Any, Row] = {row[1]: row for row in _BLOCKS.all(conn, history=history_id)}
-        self.runs: dict[Any, Row] = {row[1]: row for row in _RUNS.all(conn, history=history_id)}
+        self.entries: list[Row] = _ENTRIES.all(conn, history=self.history_id)
+        self.blocks: dict[Any, Row] = {row[1]: row for row in _BLOCKS.all(conn, history=self.history_id)}
+        self.runs: dict[Any, Row] = {row[1]: row for row in _RUNS.all(conn, history=self.history_id)}
         self.changes: list[Change] = []
         self._index()
 
@@ -218,6 +218,8 @@ class Rows:
             again = restored(entry, range(SEQUENCE, CHECKSUM + 1), fits)
             if again is not None:
                 self.put("changes", entry, again)
+                # Kept only where less is wrong than before: a checksum of 32 bits may fit by chance, and at the cost of
+                # another entry.
                 if len(self.suspects()) < len(suspects):
                     return True
                 self.entries = [entry if one is again else one for one in self.entries]

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from chatstore.checks import json_text
 from chatstore.errors import InvalidInput
 from chatstore.operations import checksums, histories
+from chatstore.operations.erasing import ERASING
 from chatstore.operations.histories import History
-from chatstore.operations.integrity.checking_own import ERASING, is_sound
+from chatstore.operations.integrity.checking_own import is_sound
 from chatstore.operations.integrity.repairing_log import INDEX, SEQUENCE, TEXT, TYPE, Rows
 from chatstore.operations.integrity.restoring import restored
 from chatstore.operations.prepared import Prepared, Row

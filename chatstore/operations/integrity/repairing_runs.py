@@ -45,6 +45,7 @@ def _keep(rows: Rows, run_id: str, found: Row | None, said: Said) -> None:
     is_over = entry is not None and entry[TYPE] == RUN_ENDED
     row = [*(found or (rows.history_id, run_id, *(None,) * (len(RUN_COLUMNS) - 2)))]
     _make_readable(row)
+    # Without a lease nobody would ever find its process dead, and it would run for ever.
     cannot_go_on = is_over or row[_AT["lease_id"]] is None
     if row[_AT["state"]] not in _STATES or (row[_AT["state"]] == "running" and cannot_go_on):
         row[_AT["state"]] = "interrupted"

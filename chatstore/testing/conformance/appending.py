@@ -31,8 +31,16 @@ class Appending(Part):
         block = await history.append(draft)
         for field in ("type", "role", "author", "run_id", "text", "data", "tags", "internal", "usage"):
             assert getattr(block, field) == getattr(draft, field), field
+        assert (await history.get_block(block.id)).internal is True
         assert (block.index, block.state, block.context_id, block.parent_id) == (0, "closed", "support-42", None)
         assert await history.get_messages() == [block]
+        assert await history.get_block(block.id) == block
+
+    async def test_what_a_draft_leaves_open_is_open_in_its_block(self, history: AsyncHistory) -> None:
+        block = await history.append(BlockDraft())
+        named = (block.role, block.author, block.run_id, block.parent_id, block.data, block.usage)
+        assert named == (None,) * len(named)
+        assert (block.text, block.parts, block.tags, block.internal) == ("", (), (), False)
         assert await history.get_block(block.id) == block
 
     async def test_a_block_has_a_uuid_version_7_and_aware_times(self, history: AsyncHistory) -> None:
@@ -165,6 +173,11 @@ class Appending(Part):
         assert result.data == {"call_id": "call_1", "name": "f", "is_error": True}
         by_id = await history.append_function_result("19 °C", call=call.id, call_id="call_1", name="f")
         assert (by_id.parent_id, by_id.data["is_error"]) == (call.id, False)
+
+    async def test_whether_a_result_is_an_error_is_stored_as_a_truth_value(self, history: AsyncHistory) -> None:
+        for given in (0, 1):
+            result = await history.append_function_result("x", call_id="c", is_error=given)  # type: ignore[arg-type]
+            assert result.data["is_error"] is bool(given)
 
     async def test_a_draft_may_be_the_parent_of_a_later_one_of_its_batch(self, history: AsyncHistory) -> None:
         message = BlockDraft(role="assistant", text="I will look")

@@ -33,7 +33,7 @@ OpenStore: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]
 DEADLINE = 30.0
 """Seconds after which something that should have happened has not; nothing is measured by it."""
 
-examples = settings(
+examples: settings = settings(
     deadline=None,
     # Every example takes a history of its own, and the suite is there to be inherited more than once.
     suppress_health_check=[
@@ -129,7 +129,7 @@ class Reader:
     """Who follows: applies changes as they come, and fails at a gap, a repetition or a step back."""
 
     def __init__(self, after: str = "") -> None:
-        self.cursor = after
+        self.cursor: str = after
         self.texts: dict[int, str] = {}
         self.ended: dict[int, Block] = {}
         self.added: set[int] = set()

@@ -66,9 +66,11 @@ class AppendConditions(Part):
                 await history.append([draft, draft], key="k")
 
     async def test_a_key_belongs_to_its_context(self, store: AsyncChatStore, history: AsyncHistory) -> None:
-        await history.append_user_message("hello", key="k")
+        first = await history.append_user_message("hello", key="k")
         other = await store.history("other").append_user_message("something else", key="k")
         assert other.index == 0
+        assert await history.append_user_message("hello", key="k") == first
+        assert await store.history("other").append_user_message("something else", key="k") == other
 
     async def test_one_key_raced_by_many_stores_once(self, history: AsyncHistory, another: Open) -> None:
         twin = (await another()).history(history.context_id)

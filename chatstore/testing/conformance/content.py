@@ -59,14 +59,14 @@ JSON: list[Any] = [
     [1, 1.0, True, "1"],
 ]
 
-scalars = (
+scalars: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"]))
 )
-values = st.recursive(
+values: st.SearchStrategy[Any] = st.recursive(
     scalars,
     lambda inner: (
         st.lists(inner, max_size=4)

@@ -95,14 +95,16 @@ class Contexts(Part):
         await store.history(by_keys.context_id).append_user_message("by id")
         await by_keys.append_user_message("by keys")
         (context,) = await store.contexts(keys={"user": "u1"})
-        assert (context.context_id, context.count) == (by_keys.context_id, 2)
+        assert (context.context_id, context.count, context.keys) == (by_keys.context_id, 2, {"user": "u1"})
 
     async def test_a_context_is_listed_as_it_is(self, store: AsyncChatStore) -> None:
         history = store.history({"user": "u1"})
         first = await history.append_user_message("hello")
         last = await history.append_assistant_message("hi")
         await history.tag_context(Tag(kind="topic", name="greeting", value=1))
+        assert await store.history("other").info() is None
         (context,) = await store.contexts()
+        assert await history.info() == context
         assert context.context_id == history.context_id
         assert (context.keys, context.count, context.head) == ({"user": "u1"}, 2, last.cursor)
         assert context.tags == (Tag(kind="topic", name="greeting", value=1),)
@@ -126,6 +128,27 @@ class Contexts(Part):
             listed += [context.context_id for context in page]
         assert listed == names[::-1]
         assert await store.contexts(limit=0) == []
+
+    async def test_the_pages_go_on_behind_a_context_that_was_erased_meanwhile(self, store: AsyncChatStore) -> None:
+        for name in "abcd":
+            await store.history(name).append_user_message("hello")
+        first = await store.contexts(limit=2)
+        await store.history("b").erase()
+        second = await store.contexts(after=first[-1].context_id)
+        assert [context.context_id for context in (*first, *second)] == [*"abcd"]
+
+    async def test_contexts_are_listed_newest_first_by_pages(self, store: AsyncChatStore) -> None:
+        for number in range(7):
+            await store.history({"user": "even" if number % 2 == 0 else "odd", "n": str(number)}).append_user_message(
+                "x"
+            )
+        for keys, expected in ((None, "6543210"), ({"user": "even"}, "6420")):
+            found: list[str] = []
+            after = None
+            while page := await store.contexts(keys=keys, after=after, limit=2, newest_first=True):
+                found += [dict(context.keys or {})["n"] for context in page]
+                after = page[-1].context_id
+            assert "".join(found) == expected
 
     async def test_contexts_are_found_by_keys_and_tags_together(self, store: AsyncChatStore) -> None:
         for user in ("u1", "u2"):

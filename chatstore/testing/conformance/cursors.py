@@ -53,7 +53,7 @@ MALFORMED: dict[str, Callable[[str], Any]] = {
 }
 
 
-everywhere = pytest.mark.parametrize("use", USES.values(), ids=USES)
+everywhere: pytest.MarkDecorator = pytest.mark.parametrize("use", USES.values(), ids=USES)
 
 
 class Cursors(Part):

@@ -31,7 +31,8 @@ class Endings(Part):
         await soon(block.flush())
         await block.write("and waiting")
         ended = await soon(_end(block, state))
-        assert (ended.text, ended.state) == ("stored, and waiting", state)
+        assert (ended.text, ended.state, ended.usage) == ("stored, and waiting", state, None)
+        assert state == "failed" or ended.data is None
         assert await history.get_messages() == [ended]
         *_, last = await log(history)
         assert isinstance(last, BlockClosed)

@@ -23,7 +23,7 @@ from chatstore import (
     Tag,
 )
 from chatstore import Part as BlockPart
-from chatstore.testing.conformance.base import Open, Part, block_of, indexes, log, soon
+from chatstore.testing.conformance.base import Open, Part, block_of, indexes, log, rest, soon, texts
 
 
 class Erasing(Part):
@@ -92,6 +92,19 @@ class Erasing(Part):
         with pytest.raises(ContextErased):
             await soon(block.close())
 
+    @pytest.mark.parametrize("in_a_run", [False, True])
+    async def test_writers_of_ended_blocks_are_refused_so_too(self, history: AsyncHistory, in_a_run: bool) -> None:
+        if in_a_run:
+            async with history.run():
+                block = await history.open_message()
+                await soon(block.close())
+        else:
+            block = await history.open_message()
+            await soon(block.close())
+        await history.erase()
+        with pytest.raises(ContextErased):
+            await soon(block.close())
+
     async def test_bytes_that_another_context_has_too_stay_there(
         self, store: AsyncChatStore, history: AsyncHistory
     ) -> None:
@@ -120,6 +133,23 @@ class Erasing(Part):
         for _ in range(2):
             await store.history("never").erase()
         assert len([change async for change in store.subscribe(follow=False)]) == 1
+
+    async def test_other_contexts_stay_as_they_are(self, store: AsyncChatStore) -> None:
+        kept, gone = (store.history({"user": name}) for name in ("kept", "gone"))
+        for history in (kept, gone):
+            async with history.run():
+                content = BlockPart(type="file", mime_type="text/plain", content=b"of both")
+                await history.append_user_message("x", key="k", tags=[Tag(kind="k", name="n")], parts=[content])
+
+        async def shown() -> tuple[object, ...]:
+            found = await kept.get_messages(tags=[("k", "n")])
+            return found, await kept.runs(), await store.contexts(keys={"user": "kept"}), await log(kept)
+
+        open_one = await kept.open_message()
+        before = await shown()
+        await gone.erase()
+        assert await shown() == before
+        await open_one.close()
 
 
 class Retaining(Part):
@@ -151,6 +181,20 @@ class Retaining(Part):
         assert [block.index for block in await history.get_messages(after=blocks[6].cursor)] == [7, 8]
         assert len([change async for change in store.subscribe(follow=False)]) == 3
 
+    async def test_a_cursor_of_the_store_from_before_says_where_to_go_on(self, another: Open) -> None:
+        store = await another(retain=Retain(blocks=2))
+        history = store.history("a")
+        first = await history.append_user_message("goes")
+        async with store.subscribe(follow=False) as early:
+            await soon(anext(early))
+        await history.append([BlockDraft(text="goes too"), BlockDraft(text="stays"), BlockDraft(text="stays")])
+        await history.tag(first, Tag(kind="k", name="n"))  # an entry of the log that stays behind its block
+        assert await store.prune() == 2
+        with pytest.raises(CursorExpired) as expired:
+            await rest(store.subscribe(after=early.cursor, follow=False))
+        for start in (expired.value.start, None):
+            assert texts(await rest(store.subscribe(after=start, follow=False))) == ["stays", "stays"]
+
     async def test_open_blocks_and_what_follows_them_are_kept(self, another: Open) -> None:
         store = await another(retain=Retain(blocks=0))
         history = store.history("a")
@@ -162,6 +206,24 @@ class Retaining(Part):
         assert await store.prune() == 2
         assert await history.get_messages() == []
         assert (await history.append_user_message("and goes on")).index == 3
+
+    async def test_a_run_is_kept_while_it_goes_on_and_as_long_as_it_has_blocks(self, another: Open) -> None:
+        store = await another(retain=Retain(blocks=2))
+        history = store.history("a")
+        async with history.run() as over:
+            await history.append_user_message("goes")
+        going_on = history.run()
+        await asyncio.create_task(going_on.__aenter__())  # in a task of its own: what follows is none of it
+        async with history.run() as kept:
+            await history.append([BlockDraft(), BlockDraft()])
+        assert await store.prune() == 1
+        assert [(run.id, run.state) for run in await history.runs()] == [
+            (going_on.id, "running"),
+            (kept.id, "completed"),
+        ]
+        with pytest.raises(RunNotFound):
+            await history.get_run(over.id)
+        assert (await history.cancel_run(going_on.id)).state == "cancelled"
 
     async def test_days(self, another: Open) -> None:
         store = await another(retain=Retain(days=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -28,6 +29,17 @@ FILTERS: list[dict[str, Any]] = [
 
 class Following(Part):
     """What a subscription gives while others write, and what ends it."""
+
+    async def test_it_gives_server_sent_events_and_signs_of_life(self, history: AsyncHistory) -> None:
+        block = await history.append_user_message("line\n\nline 💬")
+        async with history.subscribe() as subscription:
+            events = subscription.sse(heartbeat=0.01)
+            first, second = [await soon(anext(events)) for _ in range(2)]
+        names = [line.partition(": ") for line in first.decode().removesuffix("\n\n").split("\n")]
+        assert [name for name, _, _ in names] == ["id", "event", "data"]
+        assert [value for _, _, value in names][:2] == [block.cursor, "block_added"]
+        assert json.loads(names[2][2])["block"]["text"] == block.text
+        assert second.decode() == f"id: {block.cursor}\nevent: heartbeat\ndata: \n\n"
 
     async def test_it_gives_what_is_there_and_then_what_comes(self, history: AsyncHistory) -> None:
         await fill(history, 3)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from chatstore import AsyncChatStore, AsyncHistory, Block, BlockDraft, StoreClosed, Tag
-from chatstore.testing.conformance.base import Open, Part, fill, rest, soon, take, texts
+from chatstore.testing.conformance.base import Open, Part, fill, indexes, log, rest, soon, take, texts
 from chatstore.testing.conformance.submitting import answer
 
 
@@ -60,6 +60,18 @@ class Lifetime(Part):
                 await soon(use())
         again = (await another()).history("c")
         assert await again.get_messages() == [block]
+
+    async def test_what_is_open_ends_in_order_as_the_store_closes(self, another: Open) -> None:
+        """Blocks as they were opened, then runs, those that are part of others first."""
+        store = await another()
+        history = store.history("c")
+        runs = [history.run(), history.run()]
+        started = [(await run.__aenter__()).id for run in runs]
+        blocks = [await history.open_message() for _ in range(9)]
+        await soon(store.close())
+        *_, last, first = ends = (await log((await another()).history("c")))[-len(blocks) - 2 :]
+        assert indexes(ends[:-2]) == [*range(len(blocks))]
+        assert [first.run_id, last.run_id] == started
 
     async def test_closing_while_others_write_loses_nothing_that_was_acknowledged(self, another: Open) -> None:
         store = await another()

@@ -42,6 +42,19 @@ class Marking(Part):
         await history.tag(block.id, Tag(kind="k", name="n", value=3))
         assert [found.id for found in await history.get_messages(tags=[Tag(kind="k", name="n")])] == [tagged.id]
 
+    async def test_blocks_are_found_by_every_tag_that_they_were_given_later(
+        self, store: AsyncChatStore, history: AsyncHistory
+    ) -> None:
+        given = [("a", "n"), ("a", "m"), ("b", "n")]
+        for one in (history, store.history("other")):
+            await one.tag_context(*(Tag(kind=kind, name=name) for kind, name in given))
+            blocks = await one.append([BlockDraft(text="x"), BlockDraft(text="y")])
+            for block in blocks:
+                for kind, name in given:
+                    await one.tag(block, Tag(kind=kind, name=name))
+            for tag in given:
+                assert [found.id for found in await one.get_messages(tags=[tag])] == [block.id for block in blocks]
+
     async def test_usage_is_set_and_set_again(self, history: AsyncHistory) -> None:
         block = await history.append_assistant_message("x", usage={"input_tokens": 1})
         counted = await history.set_usage(block, {"output_tokens": 2, "cost": 0.1})

@@ -15,7 +15,9 @@ from chatstore import AsyncChatStore, AsyncHistory, InvalidInput, InvalidText, T
 from chatstore.testing.conformance.base import Open, Part, examples, log, soon, unchanged
 
 _names = count()
-pieces = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=12)
+pieces: st.SearchStrategy[list[str]] = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=12
+)
 
 
 class OpenBlocks(Part):

@@ -97,7 +97,7 @@ def _some(values: Sequence[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(st.sampled_from([*values]), max_size=3)
 
 
-drafts = st.builds(
+drafts: st.SearchStrategy[BlockDraft] = st.builds(
     BlockDraft,
     type=st.sampled_from(["message"] * 5 + [*TYPES]),
     role=st.sampled_from([None, *ROLES, "user", "assistant"]),
@@ -110,7 +110,7 @@ drafts = st.builds(
     ),
 )
 
-filters = st.fixed_dictionaries(
+filters: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "kind": st.sampled_from(["transcript", "prompt", "trace"]),

@@ -169,6 +169,8 @@ class Reading(Part):
         assert await history.since_last_user_message(kind="transcript") == []
         await history.append_user_message("never mind")
         assert await history.since_last_user_message() == []
+        beside = await history.append(BlockDraft(type="upload", role="user"))
+        assert await history.since_last_user_message() == [beside]
 
     @pytest.mark.parametrize("value", ["x') OR '1'='1", "%", "' OR 1=1 --", "user\0", 'user"', "USER"])
     async def test_values_of_filters_are_values_and_never_sql(self, history: AsyncHistory, value: str) -> None:

@@ -118,6 +118,10 @@ MISUSES: dict[str, Callable[[AsyncHistory], Awaitable[object]]] = {
     "an unknown option": lambda history: history.append_user_message("x", autor="me"),  # type: ignore[call-arg]
     "a number as author": lambda history: history.append_user_message("x", author=5),  # type: ignore[arg-type]
     "pairs for tags": lambda history: history.append_user_message("x", tags=[("k", "n")]),  # type: ignore[list-item]
+    "a pair among tags": lambda history: history.append_user_message(
+        "x",
+        tags=[Tag(kind="k", name="n"), ("k", "n")],  # type: ignore[list-item]
+    ),
     "no tags": lambda history: history.tag_context(),
     "upper case type": lambda history: history.append(BlockDraft(type="Message")),
     "a part with text and url": lambda history: history.append_user_message(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -10,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstore import AsyncBlockWriter, AsyncChatStore, AsyncHistory, BlockAdded, BlockClosed, Change, Tag, TextAppended
+from chatstore import (
+    AsyncBlockWriter,
+    AsyncChatStore,
+    AsyncHistory,
+    BlockAdded,
+    BlockClosed,
+    Change,
+    ContextErased,
+    Tag,
+    TextAppended,
+)
 from chatstore import collect as collected
 from chatstore.testing.conformance.base import Open, Part, Reader, block_of, examples, log, soon, take
 
@@ -184,6 +195,19 @@ class Streams(Part):
         await (block.cancel() if state == "cancelled" else block.fail("it broke"))
         assert await soon(reading) == "so far"
         assert (await reader.result()).state == state
+
+    async def test_a_reader_says_that_its_context_was_erased(self, history: AsyncHistory) -> None:
+        block = await history.open_message()
+        reader = await history.read_block(block.block)
+        reading = asyncio.ensure_future(_whole(reader)), asyncio.ensure_future(reader.result())
+        await block.write("so far")
+        await soon(block.flush())
+        await history.erase()
+        for one in reading:
+            with pytest.raises(ContextErased):
+                await soon(one)
+        with suppress(ContextErased):
+            await soon(block.close())
 
     async def test_a_reader_of_a_block_that_was_never_open_gives_it_whole(self, history: AsyncHistory) -> None:
         block = await history.append_user_message("whole")

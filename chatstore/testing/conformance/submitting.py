@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
 
 import pytest
 
-from chatstore import AsyncChatStore, AsyncHistory, Change, InvalidText, RunCancelled, RunEnded, Tag
+from chatstore import (
+    AsyncChatStore,
+    AsyncHistory,
+    Change,
+    ContextErased,
+    InvalidInput,
+    InvalidText,
+    RunCancelled,
+    RunEnded,
+    Tag,
+)
 from chatstore.testing.conformance.base import Open, Part, block_of, log, rest, soon, take
 
 
@@ -125,6 +136,15 @@ class Submitting(Part):
         assert run is not None and run.state == "completed"
         assert [block.state for block in await handle.history.get_messages()] == ["closed", "closed"]
 
+    async def test_an_agent_that_erases_its_context_has_no_result_but_the_reason(self, store: AsyncChatStore) -> None:
+        async def agent(history: AsyncHistory, prompt: str) -> str:
+            await history.erase()
+            return "done"
+
+        handle = await store.submit(agent, "x", context="c")
+        with pytest.raises(ContextErased):
+            await soon(handle.result())
+
     async def test_submitted_inside_a_run_it_is_part_of_that(self, store: AsyncChatStore) -> None:
         history = store.history("c")
         async with history.run() as outer:
@@ -134,6 +154,31 @@ class Submitting(Part):
         named = await store.submit(answer, "x", context="c", parent_run_id="their own")
         await soon(named.wait())
         assert named.run.parent_run_id == "their own"
+
+    async def test_an_agent_that_would_never_run_starts_nothing(self, store: AsyncChatStore) -> None:
+        async def generator(history: AsyncHistory, prompt: str) -> AsyncIterator[str]:
+            yield prompt
+
+        def steps(history: AsyncHistory, prompt: str) -> Iterator[str]:
+            yield prompt
+
+        if not isinstance(store, AsyncChatStore):  # a store for threads, whose agents are wrapped here
+            return
+        for agent in (generator, steps, "agent", None):
+            with pytest.raises(InvalidInput, match="the agent is"):
+                await store.submit(cast("Any", agent), "x", context="c")
+        assert await store.contexts() == []
+
+    async def test_an_agent_that_returns_a_generator_fails(self, store: AsyncChatStore) -> None:
+        async def agent(history: AsyncHistory, prompt: str) -> Any:
+            return (piece for piece in prompt)
+
+        handle = await store.submit(agent, "x", context="c")
+        run = await soon(handle.wait())
+        assert run is not None and run.error is not None
+        assert (run.state, run.error.type) == ("failed", "InvalidInput")
+        with pytest.raises(InvalidInput, match="returned a generator"):
+            await soon(handle.result())
 
     async def test_a_prompt_that_cannot_be_stored_starts_nothing(self, store: AsyncChatStore) -> None:
         called: list[Any] = []

@@ -8,10 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from data_support import report
 
 from chatstore import ChatStore, RunEnded
 from growing.processes import Process
+
+pytestmark = pytest.mark.slow
 
 CONTEXT = "paused"
 LEASE = 1

@@ -17,6 +17,8 @@ from growing.record import Handled, grown, read
 from growing.stream_writer import context
 from growing.streams import Stream, streams
 
+pytestmark = pytest.mark.slow
+
 CONTEXTS = 7
 
 

@@ -15,6 +15,8 @@ from chatstore import ChatStore
 from growing.many_streams import text_of
 from growing.processes import Process
 
+pytestmark = pytest.mark.slow
+
 STREAMS, CONTEXTS = 50, 10
 AT_ONCE = 1.0
 """Seconds in which the death of a process of this machine is noticed."""

@@ -12,6 +12,8 @@ from data_support import report
 from chatstore import ChatStore
 from growing.processes import Process
 
+pytestmark = pytest.mark.slow
+
 PIECE = "word "
 MOST_CHANGES = 8
 MOST_BYTES = 20 * 1024 * 1024

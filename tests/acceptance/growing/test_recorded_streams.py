@@ -15,6 +15,8 @@ from growing.record import Growth, grown, read
 from growing.stream_writer import context
 from growing.streams import Stream, streams
 
+pytestmark = pytest.mark.slow
+
 CONTEXTS = 21
 
 

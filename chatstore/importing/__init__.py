@@ -1,0 +1,1 @@
+"""What other programs left behind, as blocks: for each of their formats a reader, which looks and stores nothing."""

@@ -1,0 +1,1 @@
+"""Notices by NATS, for servers that cannot LISTEN and for thousands of processes. Needs the extra `nats`: nats-py."""

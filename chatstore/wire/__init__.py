@@ -1,0 +1,1 @@
+"""How a store is spoken of over HTTP: names, JSON forms and framing. No I/O, and nothing of any framework."""

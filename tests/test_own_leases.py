@@ -1,0 +1,71 @@
+"""The lease of a process: taken, renewed, given back; and writes that wait for another process."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from held import locked, until
+
+from chatstore import AsyncChatStore, ChatStore
+from chatstore.operations import leases, running
+
+
+def test_a_store_that_closes_gives_its_lease_back_and_has_nothing_to_report(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leases() -> list[tuple[int]]:
+        with closing(sqlite3.connect(path)) as conn:
+            return conn.execute("SELECT pid FROM leases").fetchall()
+
+    with ChatStore(path) as store:
+        left = [store.history(name).run().__enter__() for name in "ab"]
+        opened = store.history("c").open_message()
+        store.history("d").open_message().close()
+        assert len(leases()) == 1
+    assert (leases(), caplog.messages) == ([], [])
+    del left, opened
+
+
+def test_who_holds_no_lease_renews_none(store: ChatStore, caplog: pytest.LogCaptureFixture) -> None:
+    store._open().lease._renew()
+    assert caplog.messages == []
+    with store.history("c").open_message():
+        [before] = store._read(leases.all_leases)
+        store._open().lease._renew()
+        [lease] = store._read(leases.all_leases)
+    assert (lease.id, lease.beats > before.beats, caplog.messages) == (before.id, True, [])
+
+
+def test_a_lease_is_as_long_as_was_asked_for_and_renewed_by_itself(path: Path) -> None:
+    with ChatStore(path, lease=2) as store, store.history("c").open_message():
+        [taken] = store._read(leases.all_leases)
+        assert taken.seconds == 2
+        until(lambda: store._read(leases.all_leases)[0].beats >= taken.beats + 3)
+
+
+def test_all_that_a_lease_holds_is_ended_and_counted_however_many_histories_it_is_in(path: Path) -> None:
+    with ChatStore(path) as store:
+        core, histories = store._open(), [store.history(str(number)) for number in range(running.INTERRUPTED + 1)]
+        blocks = [history.open_message() for history in histories[-2:]]
+        runs = [history.run().__enter__() for history in histories]
+        [lease] = store._read(leases.all_leases)
+        assert leases.take_away(core.committer.run, lease.id, lease.beats + 1) == 0, "it was renewed since"
+        assert leases.take_away(core.committer.run, lease.id, lease.beats) == len(runs) + len(blocks)
+        assert {run.state for history in histories for run in history.runs()} == {"interrupted"}
+        assert store._read(leases.all_leases) == []
+
+
+async def test_a_loop_goes_on_while_what_it_wrote_waits_for_another_process(path: Path) -> None:
+    async with AsyncChatStore(path, durability="token", busy_timeout=5) as store:
+        history = store.history("c")
+        await history.append_user_message("makes the history")
+        with locked(path):
+            waiting = asyncio.create_task(history.append_user_message("x"))
+            for _ in range(10):  # so often the loop comes round; were the lock waited for on it, the append would fail
+                await asyncio.sleep(0.001)
+            assert not waiting.done()
+        assert (await waiting).index == 1
