@@ -103,7 +103,10 @@ class ChatKitStore(Store[TContext], AttachmentStore[TContext]):  # type: ignore[
             await self.history(thread.id, context).append(draft)
 
     async def load_threads(self, limit: int, after: str | None, order: str, context: TContext) -> Any:
-        """A page of the user's threads, in the order they were made or in the reverse of it."""
+        """A page of the user's threads, in the order they were made or in the reverse of it.
+
+        A thread that was deleted since it was listed still has its place behind which a page begins.
+        """
         _check_page(limit, order)
         async with _found(f"thread {after}", reading=True):
             behind = None if after is None else self.history(after, context).context_id

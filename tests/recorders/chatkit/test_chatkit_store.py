@@ -186,8 +186,10 @@ async def test_threads_are_listed_in_the_order_they_were_made(kit: ChatKitStore[
             assert found == expected
     thread = await kit.load_thread("thr_2", ME)
     assert (thread.title, thread.status.reason, thread.metadata) == ("Later", "done", {"a": 1})
+    page = await kit.load_threads(2, "thr_3", "asc", ME)  # deleted while its page was looked at
+    assert [thread.id for thread in page.data] == ["thr_4", "thr_5"]
     with pytest.raises(NotFoundError):
-        await kit.load_threads(2, "thr_3", "asc", ME)
+        await kit.load_threads(2, "thr_never", "asc", ME)
 
 
 async def test_a_thread_with_items_is_saved_as_its_metadata(kit: ChatKitStore[Asking]) -> None:
