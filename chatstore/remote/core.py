@@ -32,6 +32,7 @@ _RENEWALS: Final = 5
 _LOOK_EVERY: Final = 2.0
 """Seconds after which the thread comes round to end writers that were dropped: nothing may wake it then."""
 _NAMED: Final = 10_000
+"""Blocks, and runs, of which one request tells the server that they are worked on."""
 _cores: WeakSet[RemoteCore] = WeakSet()
 _log = logging.getLogger(__name__)
 
@@ -124,11 +125,11 @@ class RemoteCore:
     def _renew(self) -> None:
         blocks = [block.block.id for block in self.flusher.growing if not block.stopped]
         runs = [*self.flusher.runs]
-        if not blocks and not runs:
-            return
-        lost = self.link.send(requesting.renew(blocks[:_NAMED], runs[:_NAMED]))
-        if lost:
-            _log.debug("the server has %d runs and blocks of this process not open any more", len(lost))
+        for begin in range(0, max(len(blocks), len(runs)), _NAMED):
+            part = slice(begin, begin + _NAMED)
+            lost = self.link.send(requesting.renew(blocks[part], runs[part]))
+            if lost:
+                _log.debug("the server has %d runs and blocks of this process not open any more", len(lost))
 
     def hurry(self) -> None:
         """What is done from now on is not tried for long: the store closes."""

@@ -47,7 +47,7 @@ def create_app(
 
     `authorize`: a FastAPI dependency that gives an Access for each request; without it, tokens are asked for that are
     signed with `secret` (32 characters or more), or with one of this user's own. `hosts`: names beside localhost under
-    which the server is known; `origins`: other pages that may use it. `page=False` leaves the page out.
+    which the server is known; `origins`: other pages that may use it, or `*` for all. `page=False` leaves the page out.
     `agent`: what answers user messages that come by AG-UI or from the AI SDK's `useChat`; without it they only attach.
     """
     opened = store if isinstance(store, AsyncChatStore) else AsyncChatStore(store)

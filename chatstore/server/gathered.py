@@ -55,11 +55,10 @@ async def _write(access: Access, service: Service, piece: PieceOf) -> dict[str, 
         if opened is None:
             # Read, to tell that it has ended from that it never was.
             raise ended_elsewhere(await service.store.history(piece.context_id).get_block(piece.block_id), "open")
-        length = await opened.write(piece.offset, piece.text)
+        with service.timed():
+            length = await opened.write(piece.offset, piece.text)
     except Problem as problem:
         return {"problem": problem.body}
     except ChatStoreError as error:
-        service.space.tell(error)
         return {"problem": problems.problem(error)}
-    service.space.tell(None)
     return {"length": length}

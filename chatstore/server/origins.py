@@ -20,7 +20,7 @@ class Origins:
         self._allowed = frozenset(origin.lower().rstrip("/") for origin in allowed)
 
     def __contains__(self, origin: str) -> bool:
-        return origin.lower() in self._allowed
+        return bool(origin) and (ANY in self._allowed or origin.lower() in self._allowed)
 
     def check(self, headers: Headers) -> None:
         """Refuses what the page of another origin has sent: a browser sends its user's cookies along."""

@@ -60,3 +60,16 @@ def test_metrics_tell_how_late_changes_come(client: httpx.Client) -> None:
     assert {'chatstore_lag_seconds_bucket{le="+Inf"} 2.0', "chatstore_lag_seconds_count 2.0"} <= {*told}
     assert "chatstore_changes_delivered_total 2.0" in told
     assert "# TYPE chatstore_lag_seconds histogram" in told
+
+
+def test_metrics_count_the_writes_of_every_kind(client: httpx.Client) -> None:
+    def writes() -> str:
+        return next(line for line in client.get("/metrics").text.splitlines() if "commit_seconds_count" in line)
+
+    append(client, "c", "one")
+    assert writes().endswith(" 1.0")
+    opened = client.post("/contexts/c/blocks", json={}).json()["id"]
+    assert writes().endswith(" 2.0")
+    piece = {"context_id": "c", "block_id": opened, "offset": 0, "text": "some"}
+    assert client.post("/texts", json={"pieces": [piece]}).json() == {"answers": [{"length": 4}]}
+    assert writes().endswith(" 3.0")

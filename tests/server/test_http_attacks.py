@@ -159,6 +159,15 @@ def test_110_only_the_origins_that_are_named_may_ask_across(serve: Serve) -> Non
         assert "access-control-allow-origin" not in other.headers
 
 
+def test_110_all_origins_may_ask_where_all_are_named(serve: Serve) -> None:
+    client = serve(origins=["*"]).client()
+    for origin in ("https://any.example", "null"):
+        answer = client.get("/contexts", headers={"Origin": origin})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+        assert "access-control-allow-credentials" not in answer.headers
+    assert "access-control-allow-origin" not in client.get("/contexts").headers
+
+
 def test_pages_of_those_origins_may_send_what_endpoints_read_and_see_what_they_say(serve: Serve) -> None:
     client = serve(origins=["https://good.example"]).client(headers={"Origin": "https://good.example"})
     allowed = client.options("/contexts").headers["access-control-allow-headers"].split(", ")

@@ -194,6 +194,19 @@ def test_the_lease_of_what_is_open_is_renewed(serve: Callable[..., Served]) -> N
         assert history.get_run(run.id).state == "completed"
 
 
+def test_the_leases_of_more_than_one_request_names_are_renewed(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatstore.remote.core._NAMED", 2)
+    served = serve(limits=ServerLimits(lease=0.5))
+    with ChatStore(served.url, token=served.token()) as remote:
+        history = remote.history("c")
+        with history.run(), history.run(), history.run():
+            blocks = [history.open_message() for _ in range(5)]
+            assert [*history.subscribe(after="now", timeout=2)] == []
+            assert {block.close().state for block in blocks} == {"closed"}
+
+
 def test_what_a_dead_writer_left_open_is_interrupted(serve: Callable[..., Served], path: Path) -> None:
     served = serve(limits=ServerLimits(lease=0.5))
     dead, other = (ChatStore(served.url, token=served.token()) for _ in range(2))
