@@ -18,8 +18,8 @@ from chatstore.schema import SCHEMA_VERSION
 
 THEIRS = "86b6a75e-41eb-4a83-99f5-7d744e2ec6de pid:[4026531836]"
 FORMAT_1 = (Path(__file__).parent / "format_1.sql").read_text(encoding="utf-8").replace(THEIRS, machine())
-"""A store that a process of this machine left open which died: with runs and tags, text that grew, what was erased, and a run whose
-start retention has removed."""
+"""A store that a process of this machine left open which died: with runs and tags, text that grew, what was erased, and
+a run whose start retention has removed."""
 
 
 @pytest.fixture
