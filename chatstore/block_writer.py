@@ -13,6 +13,7 @@ from weakref import finalize
 
 from chatstore import growing_requests
 from chatstore.errors import ChatStoreError, LimitExceeded, RunCancelled, StorageError, UsageError
+from chatstore.finalizing import apart
 from chatstore.model import Block, JsonValue
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import Transaction
@@ -102,7 +103,7 @@ class BlockWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._ended:
+        if self._ended or apart(self.__exit__, kind, error, None):
             return
         ending = _ending_for(error)
         try:

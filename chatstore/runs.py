@@ -17,6 +17,7 @@ from weakref import finalize
 from chatstore import checks, growing_requests, requests
 from chatstore.core import Core
 from chatstore.errors import ChatStoreError, RunCancelled, StorageError, UsageError
+from chatstore.finalizing import apart
 from chatstore.ids import id_text, new_id, now
 from chatstore.model import JsonValue, Run
 from chatstore.operations import running
@@ -232,6 +233,9 @@ class RunScope(_Scope):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if apart(self.__exit__, kind, error, None):
+            self._forget()  # here, too
+            return
         try:
             self._end(self._ending(error))
         except ChatStoreError:

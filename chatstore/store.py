@@ -19,6 +19,7 @@ from chatstore.cursor import StoreCursors
 from chatstore.databases import Location, backup, files, inspectors, locate, locate_file
 from chatstore.databases.backup import BackupReport, Progress
 from chatstore.errors import StoreClosed
+from chatstore.finalizing import apart
 from chatstore.history import History
 from chatstore.limits import DEFAULT, Limits
 from chatstore.live.room import check_room
@@ -277,7 +278,8 @@ class ChatStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if not apart(self.close):
+            self.close()
 
     def _open(self) -> Core:
         opened = self._core  # once: another thread may close the store meanwhile

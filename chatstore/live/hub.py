@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from chatstore.changes import Entry
 from chatstore.databases.base import Database, Patience
 from chatstore.errors import StorageError, StoreClosed
+from chatstore.finalizing import finalizes
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel, View, Waiter, Woken
@@ -101,7 +102,7 @@ class Hub:
 
     def unlisten(self, waiter: Waiter) -> None:
         """Takes that back."""
-        if self._owner.forked:
+        if self._owner.forked or finalizes():  # which has the lock, perhaps: the next wake-up lets it go
             return
         with self._lock:
             self._listening.discard(waiter)
@@ -128,7 +129,7 @@ class Hub:
 
     def forget(self, view: View, waiter: Waiter) -> None:
         """Takes back a request to be woken."""
-        if self._owner.forked:
+        if self._owner.forked or finalizes():
             return
         with self._lock:
             view.forget(waiter)

@@ -15,12 +15,14 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, Literal, TypeVar, get_args
 from weakref import WeakSet
 
 from chatstore.databases.base import Database
 from chatstore.errors import StoreClosed
+from chatstore.finalizing import answered, finalizes
 from chatstore.operations.rows import Cursors
 from chatstore.writing.groups import FEW, Announce, GroupWriter
 from chatstore.writing.pending import UNKNOWN, Pending, Write, hand_over
@@ -55,6 +57,8 @@ class Committer:
 
         `synced=False`: it finishes nothing, so that with the durability "message" it need not survive a power cut.
         """
+        if finalizes():
+            return answered(partial(self.run, write, synced=synced, context=context))
         pending: Pending[T] = Pending(write, self._syncs(synced), context=context)
         self._enqueue(pending)
         try:

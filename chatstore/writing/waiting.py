@@ -6,7 +6,10 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
+
+from chatstore.finalizing import answered, finalizes
 
 Until: TypeAlias = Callable[[Callable[[], None]], None]
 """Calls back when what is waited for has happened, from any thread; at once, if it already has."""
@@ -14,6 +17,9 @@ Until: TypeAlias = Callable[[Callable[[], None]], None]
 
 def wait(until: Until) -> None:
     """Waits on this thread."""
+    if finalizes():
+        answered(partial(wait, until))
+        return
     event = threading.Event()
     until(event.set)
     event.wait()

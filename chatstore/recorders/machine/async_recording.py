@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -76,13 +76,19 @@ async def _record(writing: AsyncScriptWriter, source: AsyncIterable[E]) -> Async
                 await writing.take(event)
                 yield event
     except BaseException as error:
-        try:
-            await writing.end(error)
-        finally:
-            if stops(error):
-                await _close(source, events)  # behind the end of the run: it may take as long as a tool does
+        await _end(writing, error, source, events)
         raise
     await writing.end(None)
+
+
+async def _end(
+    writing: AsyncScriptWriter, error: BaseException, source: AsyncIterable[object], events: AsyncIterator[object]
+) -> None:
+    try:
+        await writing.end(error)
+    finally:
+        if stops(error):
+            await _close(source, events)  # behind the end of the run: it may take as long as a tool does
 
 
 async def _refuse(writing: AsyncScriptWriter) -> None:

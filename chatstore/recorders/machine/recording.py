@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from chatstore.errors import ChatStoreError
+from chatstore.finalizing import apart
 from chatstore.history import History
 from chatstore.recorders.machine.course import stops
 from chatstore.recorders.machine.options import RecordOptions
@@ -77,13 +78,18 @@ def _record(writing: ScriptWriter, source: Iterable[E]) -> Generator[E, None, No
             writing.take(event)
             yield event
     except BaseException as error:
-        try:
-            writing.end(error)
-        finally:
-            if stops(error):
-                _close(source, events)  # behind the end of the run: it may take as long as a tool does
+        if not apart(_end, writing, error, source, events):
+            _end(writing, error, source, events)
         raise
     writing.end(None)
+
+
+def _end(writing: ScriptWriter, error: BaseException, source: Iterable[object], events: Iterator[object]) -> None:
+    try:
+        writing.end(error)
+    finally:
+        if stops(error):
+            _close(source, events)  # behind the end of the run: it may take as long as a tool does
 
 
 def _refuse(writing: ScriptWriter) -> None:
