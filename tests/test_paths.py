@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,10 @@ def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
         "a\0b",
         "\ud800",
         "~no such user/chat.db",
+        "file:chat.db",
+        "file:/tmp/chat.db?mode=ro",
+        pytest.param(r"C:\x\chat.db", marks=pytest.mark.skipif(os.name == "nt", reason="a path there")),
+        pytest.param("c:/x/chat.db", marks=pytest.mark.skipif(os.name == "nt", reason="a path there")),
         b"chat.db",
         5,
         None,

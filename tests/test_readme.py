@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from codeop import CommandCompiler
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ def python_of(page: str) -> list[tuple[int, str]]:
 
 PYTHON = python_of(README)
 DOCS = Path(__file__).parent.parent / "docs"
+ONCE = {"keeping"}
+"""Pages that erase, and say what to remove to do them again."""
 SHELL = [line for language, text in BLOCKS.findall(README) if language == "sh" for line in text.splitlines()]
 INLINE = re.findall(r"`(chatstore [a-z][^`]*)`", README)
 COMMANDS = [
@@ -56,11 +59,35 @@ def test_every_python_block_runs_in_order(
     page: Path, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "example"}
     blocks = python_of(page.read_text(encoding="utf-8"))
+    assert len(blocks) >= least
+    execute(page, blocks)
+    # Who reads does other pages in the same directory, and this one once more.
+    execute(README_PATH, PYTHON[:1])
+    if page.stem not in ONCE:
+        execute(page, blocks)
+
+
+def execute(page: Path, blocks: list[tuple[int, str]]) -> None:
+    names: dict[str, object] = {"__name__": "example"}
     for line, code in blocks:
         exec(compile("\n" * (line - 1) + code, page.name, "exec"), names)
-    assert len(blocks) >= least
+
+
+@pytest.mark.parametrize("page", [README_PATH, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.stem)
+def test_every_python_block_can_be_typed_in(page: Path) -> None:
+    """Behind what is indented an empty line has to come, which ends it. Those within definitions are for files."""
+    compiled = CommandCompiler()
+    for first, code in python_of(page.read_text(encoding="utf-8")):
+        typed: list[str] = []
+        lines = re.sub(r"^\n+(?= )", "", code, flags=re.MULTILINE).splitlines()
+        for number, line in enumerate([*lines, ""], first):
+            typed.append(line)
+            try:
+                if compiled("\n".join(typed), page.name, "single"):
+                    typed = []
+            except SyntaxError:
+                pytest.fail(f"{page.name}, at about line {number}: a prompt wants an empty line before {line!r}")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -40,6 +40,24 @@ def public(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+def test_an_error_of_reading_and_writing_says_where_to_look(path: Path) -> None:
+    """A limit of the size of a file, which SQLite sees as a disk that fails."""
+    make_store(path)
+    code = """
+        import resource, sys
+        from chatstore import ChatStore, StorageError
+        with ChatStore(sys.argv[1]) as store:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+            try:
+                store.history("a").append_user_message("x" * 1_000_000)
+            except StorageError as error:
+                print(error)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    """
+    said = run(code, path)
+    assert "SQLITE_IOERR_WRITE" in said and "ulimit -f" in said
+
+
 _AS_NOBODY = """
     import os, sys
     import chatstore, chatstore.store

@@ -28,7 +28,7 @@ from chatstore.cli import (
     vacuum,
 )
 from chatstore.cli.options import DEFAULT_STORE, STORE_VARIABLE, TOKEN, WAKE, WAKE_VARIABLE, TokenOption
-from chatstore.cli.running import EXIT_CODES, Commands
+from chatstore.cli.running import EXIT_CODES, Command, Commands
 
 app: typer.Typer = typer.Typer(
     cls=Commands,
@@ -90,7 +90,7 @@ def _options(
 def _add(example: str, command: Callable[..., None]) -> None:
     """A command by the example that its help shows."""
     _, name, *_ = example.split()
-    app.command(name, epilog=f"\b\nExample:\n  {example}")(command)
+    app.command(name, cls=Command, epilog=f"\b\nExample:\n  {example}")(command)
 
 
 _add("chatstore tail support-42 -f", tail.tail_command)

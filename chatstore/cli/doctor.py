@@ -20,6 +20,7 @@ from chatstore.wakers.measuring import measure
 
 _SLOW = 0.1
 """Seconds: what is written elsewhere is seen later than a person would like."""
+_AGAIN = "with that mended, run `chatstore doctor` again: it has more to look at"
 _COLOURS = {"good": "green", "note": "yellow", "problem": "bold red"}
 
 
@@ -55,7 +56,7 @@ def _findings(location: str) -> Iterator[Finding]:
             if isinstance(place, Path):
                 yield _waker(place)
     except ChatStoreError as error:
-        yield Finding("store", "problem", f"it cannot be opened: {error}", "see what it says")
+        yield Finding("store", "problem", f"it cannot be opened: {error}", _AGAIN)
     except OSError as error:
         yield Finding("store", "problem", f"{error.filename}: {error.strerror}", "see that this user can reach it")
 

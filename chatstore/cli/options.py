@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -110,6 +111,12 @@ def is_remote(store: str) -> bool:
 def shown_location(store: str) -> str:
     """A store as messages name it: as it was given, but for a password. Addresses of servers have none."""
     return str(locate(store)) if "://" in store and not is_remote(store) else store
+
+
+def is_missing_file(store: str) -> bool:
+    """Whether a store is a file that is not there yet."""
+    place = locate(store)
+    return isinstance(place, Path) and not place.exists()
 
 
 def of_this_machine(store: str, command: str) -> str:

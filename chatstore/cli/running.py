@@ -9,9 +9,9 @@ from copy import copy
 from typing import Any, Final, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from chatstore.cli.options import TOKEN
+from chatstore.cli.options import TOKEN, shown_location
 from chatstore.cli.safe import one_line
 from chatstore.errors import ChatStoreError, InvalidInput
 
@@ -55,6 +55,20 @@ class Commands(TyperGroup):
             fail(str(error))
         except OSError as error:
             fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+
+
+class Command(TyperCommand):
+    """A command of this program."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs it, if one store is named: of an argument and an option one would be left out, and nobody told."""
+        path = ctx.params.get("path")
+        for named in (ctx, ctx.parent) if path is not None else ():
+            source = named.get_parameter_source("store")
+            if source is not None and source.name == "COMMANDLINE":
+                both = f"{shown_location(path)} and --store {shown_location(named.params['store'])}"
+                raise InvalidInput(f"two stores are named: {both}; leave one of them out")
+        return super().invoke(ctx)
 
 
 def _keep_token(_ctx: Any, _param: Any, value: str | None) -> None:

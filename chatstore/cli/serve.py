@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import typer
 
 from chatstore import AsyncChatStore
-from chatstore.cli.options import DEFAULT_STORE, StoreArgument, StoreOption, of_this_machine
+from chatstore.cli.options import DEFAULT_STORE, StoreArgument, StoreOption, is_missing_file, of_this_machine
 from chatstore.cli.output import Output
 from chatstore.cli.running import fail, note
 from chatstore.errors import InvalidInput
@@ -122,7 +122,10 @@ async def _serve(server: object, ear: object, opened: AsyncChatStore, name: str)
 
     assert isinstance(server, Server)
     assert isinstance(ear, socket)
+    made = is_missing_file(opened.location)  # a misspelt name makes one, too
     async with opened:
+        if made:
+            note(f"a new store: {opened.location}")
         token = _made(opened, None, read=True, write=True, admin=True, seconds=_OWN_DAYS * 86_400)
         address = f"http://{name}:{ear.getsockname()[1]}"
         note(f"serving {opened.location} at {address}; stop it with Ctrl-C")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -40,6 +41,7 @@ def locate(location: Location | Place) -> Place:
         text = _path_of_url(text)
     if text == ":memory:":
         raise InvalidInput("a store is a file that other processes can open; :memory: is none")
+    _check_is_of_this_system(text)
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
@@ -48,6 +50,14 @@ def locate(location: Location | Place) -> Place:
         return Path(os.path.realpath(Path(text).expanduser()))
     except RuntimeError:
         raise InvalidInput(f"there is no user for {text!r}; for a file of that name write ./{text}") from None
+
+
+def _check_is_of_this_system(text: str) -> None:
+    """Refuses what a file here could be called, and nobody means so."""
+    if text.startswith("file:"):
+        raise InvalidInput(f"{text!r} is a URI; give the plain path (of a file that is called so, from the root)")
+    if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]", text):
+        raise InvalidInput(f"{text!r} is a path of Windows, and this is another system; give a path of this one")
 
 
 def locate_file(location: Location | Place, what: str) -> Path:

@@ -20,6 +20,7 @@ from chatstore.errors import (
 
 # The last where SQLite quotes in its message what is no text any more, such as the statement that made a table.
 DRIVER_ERRORS = (sqlite3.Error, SQLAlchemyError, UnicodeDecodeError)
+_LOOK = "look at its space, your quota, the limit of a file's size (ulimit -f) and the disk (dmesg), then try again"
 _NOT_TEXT = "Could not decode to UTF-8"
 
 
@@ -38,7 +39,8 @@ def translate(error: Exception, path: Path) -> ChatStoreError:
     # The driver's own, which quotes the text, and Python's.
     if not name and (isinstance(original, UnicodeDecodeError) or str(original).startswith(_NOT_TEXT)):
         return StoreDamaged(f"{path} holds text that is not UTF-8 any more, and so is damaged; restore a backup")
-    return StorageError(f"the database reported {original} ({name or type(original).__name__}) for {path}")
+    reported = f"the database reported {original} ({name or type(original).__name__}) for {path}"
+    return StorageError(f"{reported}; {_LOOK}" if name.startswith("SQLITE_IOERR") else reported)
 
 
 def translate_opening(error: Exception, path: Path) -> ChatStoreError:

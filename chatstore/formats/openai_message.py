@@ -72,7 +72,8 @@ def natural(group: Sequence[Entry], read_bytes: ReadBytes) -> Message:
     spoken = next((entry for entry in group if entry.type == "message"), None)
     calls = [_call(entry) for entry in group if entry.type == "function_call"]
     thoughts = [entry.text for entry in group if entry.type == "reasoning"]
-    message: Message = {"role": "assistant" if spoken is None else spoken.role or "user"}
+    role = "assistant" if spoken is None else spoken.role
+    message: Message = {} if role is None else {"role": role}  # what nobody is known to have said is not the user's
     message["content"] = _content(spoken, read_bytes) if spoken is not None else None if calls else ""
     if first.author is not None:
         message["name"] = first.author

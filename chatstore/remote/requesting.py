@@ -84,7 +84,8 @@ def append(wanted: Append, run_id: str | None) -> Call[list[Block]]:
 def open_block(context: ContextRef, new: NewBlock) -> Call[Block]:
     """Opens a block."""
     headers = {**_keys(context), KEY: uuid4().hex}
-    return _post(path(context.context_id, "blocks"), model(Block), draft(new), headers)
+    # With its role even where it is none: a message without that field becomes the assistant's.
+    return _post(path(context.context_id, "blocks"), model(Block), draft(new) | {"role": new.role}, headers)
 
 
 def end_block(block: Block, ending: Ending, read: Any, first: tuple[Call[Any], ...]) -> Call[Block]:

@@ -64,14 +64,15 @@ async def read_block(history: Readable, block: BlockId) -> Block:
 async def open_block(
     history: Writable, service: ServiceOf, given: DraftGiven, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Block:
-    """Opens a block that grows. Who opened it renews it through /leases; or else it is ended as interrupted."""
+    """Opens a block that grows: a message of the assistant, unless it says another type or role. Who opened it renews
+    it through /leases; or else it is ended as interrupted."""
     if given.text or isinstance(given.parent, int):
         raise InvalidInput("a block is opened without text, and its parent is the id of a block")
 
     parent = given.parent
 
     async def open() -> Block:
-        writer = await history.open_block(given.type, role=given.role, parent=parent, **given.options())
+        writer = await history.open_block(given.type, role=given.opened_role(), parent=parent, **given.options())
         service.desk.open_block(writer)
         return writer.block
 

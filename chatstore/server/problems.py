@@ -49,8 +49,9 @@ class Problem(HTTPException):
 class Refused(HTTPException):
     """The caller showed no token that holds."""
 
-    def __init__(self) -> None:
-        detail = "this needs a token that holds: Authorization: Bearer …; `chatstore token` makes one"
+    def __init__(
+        self, detail: str = "this needs a token that holds: Authorization: Bearer …; `chatstore token` makes one"
+    ) -> None:
         super().__init__(401, detail, {"WWW-Authenticate": "Bearer"})
 
 

@@ -123,7 +123,10 @@ def _only_reads(connection: HTTPConnection) -> bool:
 def _for_reading_alone(access: Access) -> Access:
     """A query ends up in logs and histories of browsers: a token that can write is not taken from there."""
     if access.write or access.admin:
-        raise Refused
+        raise Refused(
+            "a token in the query may only read: make one with `chatstore token --read …`, or send this one as"
+            " Authorization: Bearer …"
+        )
     return access
 
 

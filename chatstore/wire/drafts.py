@@ -91,6 +91,10 @@ class DraftGiven(BlockGiven):
         """The same, and the run."""
         return {**super().options(), "run_id": self.run_id}
 
+    def opened_role(self) -> str | None:
+        """The role of a block that is opened by it: of a message the assistant's, as in `open_message`, unless said."""
+        return "assistant" if self.type == "message" and "role" not in self.model_fields_set else self.role
+
 
 def _one_by_one(given: Any) -> Any:
     """Drafts are looked at one by one: as a whole list they would hold up every other thread. Where one is wrong, the

@@ -54,6 +54,33 @@ def test_help_shows_every_word_of_every_option(run: Run, command: Command) -> No
         assert any(shown[at : at + len(words)] == words for at in range(len(shown))), parameter.name
 
 
+NAMED_BY_ARGUMENT = ["ls", "info", "check", "doctor", "vacuum", "migrate", "serve"]
+
+
+def test_every_command_that_takes_a_store_by_argument_is_known_here() -> None:
+    found = get_command(app).commands.values()
+    assert {one.name for one in found if "path" in {param.name for param in one.params}} == {*NAMED_BY_ARGUMENT}
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("command", NAMED_BY_ARGUMENT)
+def test_two_names_of_a_store_are_refused(run: Run, path: Path, command: str) -> None:
+    for arguments in (
+        (command, "--store", "x.db", "chatstore.db"),
+        (command, "chatstore.db", "--store", "x.db"),
+        ("--store", "x.db", command, "chatstore.db"),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "error: two stores are named: chatstore.db and --store x.db; leave one of them out\n"
+    assert not path.with_name("x.db").exists()
+
+
+@pytest.mark.usefixtures("store")
+def test_an_argument_goes_before_the_environment(run: Run) -> None:
+    assert run("ls", "chatstore.db", env={"CHATSTORE_STORE": "x.db"}).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("before", "variable", "after", "meant"),
     [

@@ -294,6 +294,12 @@ def test_a_note_that_no_import_wrote_is_refused(store: ChatStore, history: Histo
         exported(store, history)
 
 
+def test_a_message_of_nobody_comes_out_without_a_role_and_goes_in_again(store: ChatStore, history: History) -> None:
+    history.append(BlockDraft(text="Hi"))
+    assert exported(store, history) == [{"content": "Hi"}]
+    assert to_drafts(exported(store, history)) == [BlockDraft(text="Hi")]
+
+
 def test_data_of_ones_own_under_the_same_key_is_left_alone(store: ChatStore, history: History) -> None:
     history.append_user_message("Hi", data={NOTE: {"model": "m"}})
     assert exported(store, history) == [{"role": "user", "content": "Hi"}]

@@ -18,6 +18,8 @@ from postgres_server import beside
 from sqlalchemy.engine import make_url
 
 from chatstore import ChatStore, ChatStoreError
+from chatstore.databases import locate
+from chatstore.databases.postgres.errors import translate_opening
 from chatstore.errors import (
     InvalidInput,
     OpenError,
@@ -65,8 +67,21 @@ def test_an_empty_database_is_told_with_the_command_that_makes_a_store(empty: st
 
 
 def test_a_database_that_is_not_there_is_told(empty: str) -> None:
-    with pytest.raises(StoreNotFound, match="createdb"):
-        ChatStore(make_url(empty).set(database="nowhere").render_as_string(hide_password=False))
+    url = make_url(empty).set(database="nowhere here")
+    with pytest.raises(StoreNotFound, match=r"there is no database at .* make it: `createdb .*'nowhere here'`"):
+        ChatStore(url.render_as_string(hide_password=False))
+
+
+@pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        ("postgresql:///chat", "createdb chat"),
+        ("postgresql://app:s3cr3t@db.example:6432/chat?schema=s", "createdb -h db.example -p 6432 -U app chat"),
+        ("postgresql:///chat?host=/run/pg&port=6432&user=app", "createdb -h /run/pg -p 6432 -U app chat"),
+    ],
+)
+def test_the_command_that_makes_a_database_is_whole(url: str, command: str) -> None:
+    assert f"make it: `{command}`" in str(translate_opening(psycopg.errors.InvalidCatalogName(), str(locate(url))))
 
 
 def test_an_older_format_is_told_with_the_command_that_brings_it_up_to_date(url: str) -> None:

@@ -15,7 +15,7 @@ import httpx
 import jwt
 import pytest
 from fastapi.routing import iter_route_contexts
-from http_support import SECRET, Served, append, events
+from http_support import SECRET, Served, append, events, problem
 from websockets.exceptions import InvalidStatus
 
 PUBLIC = {"/", "/healthz", "/readyz", "/openapi.json", "/page"}
@@ -238,6 +238,14 @@ def test_only_an_admin_erases_and_looks_after_the_store(place: Place) -> None:
 def test_a_token_that_can_write_is_not_taken_from_the_query(place: Place) -> None:
     for scope in ({"write": True}, {"read": True, "write": True}, {"read": True, "admin": True}):
         assert not place.let_in(None, 401, access_token=place.served.token(**scope))
+
+
+def test_who_has_none_but_the_token_of_the_link_is_told_what_a_query_takes(place: Place) -> None:
+    for scope, said in (({"write": True}, "may only read: make one with `chatstore token --read"), ({}, "")):
+        token = place.served.token(**scope) if scope else "none"
+        answer = place.served.stranger().get("/contexts/c/events", params={"access_token": token})
+        refused = problem(answer, 401, "unauthorized")
+        assert said in refused["detail"] and "Bearer" in refused["detail"]
 
 
 def test_a_token_for_reading_is_taken_from_the_query_where_browsers_send_no_headers(place: Place) -> None:

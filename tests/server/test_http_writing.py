@@ -9,7 +9,7 @@ import httpx
 import pytest
 from http_support import Served, append, problem
 
-from chatstore import Limits
+from chatstore import ChatStore, Limits
 from chatstore.server import ServerLimits
 
 
@@ -78,6 +78,24 @@ def test_a_block_grows_by_pieces_at_their_offsets(client: httpx.Client) -> None:
     assert client.post(text, json={"offset": 5, "text": " 🌍"}).json() == {"length": 7}
     closed = client.post(f"/contexts/c/blocks/{block['id']}/close", json={"usage": {"tokens": 2}}).json()
     assert (closed["state"], closed["text"], closed["usage"]) == ("closed", "Hällo 🌍", {"tokens": 2})
+
+
+def test_a_message_that_is_opened_without_a_role_is_the_assistants(client: httpx.Client) -> None:
+    for draft, role in (
+        ({}, "assistant"),
+        ({"author": "me", "type": "message"}, "assistant"),
+        ({"role": "user"}, "user"),
+        ({"role": None}, None),
+        ({"type": "status"}, None),
+    ):
+        assert client.post("/contexts/c/blocks", json=draft).json()["role"] == role
+
+
+def test_a_block_that_is_opened_from_afar_has_the_role_that_python_gives(served: Served) -> None:
+    with ChatStore(served.url, token=served.token()) as store:
+        history = store.history("c")
+        with history.open_block("message") as nobodys, history.open_message() as answer:
+            assert (nobodys.block.role, answer.block.role) == (None, "assistant")
 
 
 def test_a_piece_that_is_repeated_is_stored_once(client: httpx.Client) -> None:

@@ -46,6 +46,16 @@ def test_the_link_opens_the_page_and_its_cookie_the_store(start: Start) -> None:
         assert browser.get(f"{server.url}/contexts").status_code == 200
 
 
+def test_a_store_that_is_made_is_told(start: Start, path: Path) -> None:
+    told = f"a new store: {path}\n"
+    first = start()
+    first.stop()
+    assert told in first.error_log.read_text()
+    first.error_log.write_text("")
+    start().stop()
+    assert told not in first.error_log.read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_streams_and_the_process(start: Start, number: int) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import psycopg
 from psycopg import errors as pg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from chatstore.databases.postgres.url import parse
 from chatstore.errors import (
     ChatStoreError,
     OpenError,
@@ -97,12 +99,23 @@ def translate(error: BaseException, location: str) -> ChatStoreError:
     return StorageError(f"the database reported {said} ({type(found).__name__}) for {location}")
 
 
+def _createdb(location: str) -> str:
+    """The command that makes the database of a URL, with all that the URL says of where and as whom."""
+    url = parse(location).url
+    given = (("-h", url.host, "host"), ("-p", url.port, "port"), ("-U", url.username, "user"))
+    options = ((option, value or url.query.get(name)) for option, value, name in given)
+    words = [
+        word for option, value in options if value and not isinstance(value, tuple) for word in (option, str(value))
+    ]
+    return f"`{shlex.join(['createdb', *words, str(url.database)])}`"
+
+
 def translate_opening(error: BaseException, location: str) -> ChatStoreError:
     """The same while a store is opened."""
     found = original(error)
     said = str(found).strip().partition("\n")[0]
     if isinstance(found, pg.InvalidCatalogName):
-        return StoreNotFound(f"there is no database at {location}; make it: createdb")
+        return StoreNotFound(f"there is no database at {location}; make it: {_createdb(location)}")
     if isinstance(found, (pg.InvalidPassword, pg.InvalidAuthorizationSpecification)):
         return OpenError(f"{location} does not let us in ({said}); name a user and password in the URL")
     return translate(error, location)
