@@ -10,10 +10,9 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection
 
 from chatstore.databases.base import Database, Known, Patience
-from chatstore.errors import StorageError
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement, Transaction, Unheld, is_stored
-from chatstore.writing.pending import Pending, settle
+from chatstore.writing.pending import Pending, Unanswered, settle
 
 Announce: TypeAlias = Callable[[Announcement], None]
 
@@ -219,10 +218,10 @@ def _is_stored(conn: Connection, transaction: Transaction) -> bool:
     return transaction.proof is not None and is_stored(conn, transaction.proof)
 
 
-def _unknown(error: BaseException) -> StorageError:
-    unknown = StorageError(
+def _unknown(error: BaseException) -> Unanswered:
+    unknown = Unanswered(
         f"the answer to a commit was lost ({type(error).__name__}), so it may be stored; read the history to see, or"
-        " repeat it with its key, if it had one"
+        " repeat it with its key, if it had one. Text of an open block is kept, and stored once"
     )
     unknown.__cause__ = error
     return unknown

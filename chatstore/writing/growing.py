@@ -16,10 +16,10 @@ from chatstore.errors import BlockEnded, ContextErased, RunOver
 from chatstore.limits import exceeded
 from chatstore.model import Block
 from chatstore.operations import growing
-from chatstore.operations.transaction import ContextRef
+from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.redaction import stream
 from chatstore.writing.drafts import rules_of
-from chatstore.writing.pending import Write
+from chatstore.writing.pending import Unanswered, Write
 
 if TYPE_CHECKING:
     from chatstore.writing.flushing import Flusher
@@ -50,7 +50,9 @@ class Growing:
         self._waiting: list[str] = []
         self._length = self._total = 0
         self._in_flight = ""
+        self._doubtful = False
         self._error: Exception | None = None
+        self._made: Block | None = None
         self._stopped = False
         self._called: list[Notify] = []
         self._lock = threading.Lock()
@@ -109,10 +111,13 @@ class Growing:
         with self._lock:
             if error is None:
                 self.stored += len(self._in_flight)
+                self._doubtful = False
             elif not isinstance(error, ENDED):
                 # In front: its offset is the one that the next piece begins at.
                 self._waiting.insert(0, self._in_flight)
                 self._length += len(self._in_flight)
+                # Until it is known to be stored, whatever becomes of the tries in between.
+                self._doubtful |= isinstance(error, Unanswered)
             self._in_flight = ""
             self._error = error or self._error
             again = bool(self._waiting) and error is None and not self._stopped
@@ -145,24 +150,31 @@ class Growing:
         if not waiting:
             notify()
 
-    def rest(self) -> str:
-        """The text that is not stored yet, to go in with the end of the block; that which was held back is in it.
-        Raises what went wrong."""
+    def rest(self) -> growing.Rest:
+        """The text that is not known to be stored, to go in with the end of the block; that which was held back is in
+        it. Raises what went wrong."""
         with self._lock:
             if isinstance(self._error, ENDED):
                 raise copy(self._error)
             if self._redacting is not None:
                 self._waiting.append(self._redacting.end())
-            return "".join(self._waiting)
+            return growing.Rest(self.stored, "".join(self._waiting))
 
     def write_text(self, offset: int, text: str) -> Write[None]:
         """The write that stores a piece of the text."""
-        return partial(growing.write_text, context=self.context, index=self.block.index, offset=offset, text=text)
+        context, index = self.context, self.block.index
+        return partial(
+            growing.write_text, context=context, index=index, offset=offset, text=text, doubtful=self._doubtful
+        )
 
     def end_block(self, ending: growing.Ending) -> Write[Block]:
         """The write that ends the block with the rest of its text. Raises what went wrong with that."""
-        context, index = self.context, self.block.index
-        return partial(growing.end_block, context=context, index=index, rest=self.rest(), ending=ending)
+        return partial(self._end, rest=self.rest(), ending=ending)
+
+    def _end(self, transaction: Transaction, rest: growing.Rest, ending: growing.Ending) -> Block:
+        # What one try makes, the next one knows as its own: the first may be stored, and only its answer lost.
+        self._made = growing.end_block(transaction, self.context, self.block.index, rest, ending, self._made)
+        return self._made
 
     def finish_later(self, write: Write[object]) -> None:
         """Has a write that ends the block committed as soon as the database takes it."""

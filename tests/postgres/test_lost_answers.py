@@ -78,6 +78,59 @@ def test_an_append_of_which_nobody_can_say_whether_it_is_stored_says_so(url: str
     assert_stored(url, ["first", "second"], second=block.id)
 
 
+@pytest.mark.parametrize("goes_on", ["writes", "closes", "ends its run"])
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_text_of_which_nobody_can_say_whether_it_is_stored_is_stored_once(
+    url: str, proxy: Proxy, cut: str, goes_on: str
+) -> None:
+    with ChatStore(proxy.url, busy_timeout=0.2) as store:
+        history = store.history("cut")
+        with history.run():
+            writer = history.open_message()
+            writer.write("one ")
+            writer.flush()
+            proxy.at_commit, proxy.alone = cut, True
+            writer.write("two ")
+            with pytest.raises(StorageError, match="may be stored"):
+                writer.flush()
+            proxy.alone = False
+            if goes_on == "writes":
+                writer.write("three ")
+                writer.flush()
+            if goes_on != "ends its run":
+                writer.close()
+    text = "one two three " if goes_on == "writes" else "one two "
+    assert_whole(url, text)
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_an_end_of_which_nobody_can_say_whether_it_is_stored_is_stored_once_and_may_be_repeated(
+    url: str, proxy: Proxy, cut: str, again: bool
+) -> None:
+    # Redacted, the last word is held back until the end.
+    with ChatStore(proxy.url, busy_timeout=0.2, redact=str) as store:
+        writer = store.history("cut").open_message()
+        writer.write("one two")
+        writer.flush()
+        proxy.at_commit, proxy.alone = cut, True
+        with pytest.raises(StorageError, match="may be stored"):
+            writer.close(usage={"tokens": 2})
+        proxy.alone = False
+        if again:
+            assert writer.close(usage={"tokens": 2}).text == "one two"
+        else:
+            writer.__exit__(None, None, None)
+    assert_whole(url, "one two")
+
+
+def assert_whole(url: str, text: str) -> None:
+    with ChatStore(url) as store:
+        [block] = store.history("cut").get_messages()
+        assert (block.state, block.text) == ("closed", text)
+        assert store.check().problems == ()
+
+
 @pytest.mark.slow
 def test_an_append_whose_answer_never_comes_is_stored_once(url: str, proxy: Proxy) -> None:
     with ChatStore(proxy.url) as store:
