@@ -69,12 +69,11 @@ class Growing:
         return self._total
 
     def add(self, text: str, since: float = 0.0) -> bool:
-        """Takes text to store; whether the writer may go on at once. Raises what went wrong with earlier text, having
-        taken this: after a StorageError all of it is tried again. `since`: when the writer last wrote to any block."""
+        """Takes text to store; whether the writer may go on at once. Raises what went wrong with earlier text, without
+        taking this: who repeats the call gives it once. `since`: when the writer last wrote to any block."""
         self._flusher.owner.check()
         with self._lock:
-            if isinstance(self._error, ENDED):
-                self._raise_error()
+            self._raise_error()
             if self._stopped:
                 raise BlockEnded("the block has ended; text is appended to open blocks only")
             # `isascii` is known of a string without looking through it; what is not ASCII is encoded to be measured.
@@ -87,7 +86,6 @@ class Growing:
             if text:
                 self._waiting.append(text)
                 self._length += len(text)
-            self._raise_error()
             now = time.monotonic()
             paused, self._last = now - max(self._last, since) > PAUSED, now
             room = self._length < MAX_WAITING
@@ -188,6 +186,13 @@ class Growing:
         """Raises what went wrong with the text so far, once."""
         with self._lock:
             self._raise_error()
+
+    def check_open(self) -> None:
+        """Raises what refused the text for good. What the disk refused is kept, and so is the error, for the next call:
+        this one's text was taken."""
+        with self._lock:
+            if isinstance(self._error, ENDED):
+                self._raise_error()
 
     def _raise_error(self) -> None:
         error = self._error

@@ -70,14 +70,16 @@ def test_text_that_the_disk_refused_is_kept_and_the_error_raised_once() -> None:
     assert block.take() == (0, "abcd")
 
 
-def test_text_that_is_taken_with_an_error_takes_room_too() -> None:
+def test_text_that_is_given_with_an_error_is_not_taken_and_may_be_given_again() -> None:
     block = growing()
     block.add("a")
     block.take()
     block.done(StoreFull("full"))
     with pytest.raises(StoreFull):
-        block.add("x" * MAX_WAITING)
-    assert not block.add("y")
+        block.add("b")
+    assert (block.length, block.rest()) == (1, (0, "a"))
+    block.add("b")
+    assert block.take() == (0, "ab")
 
 
 @pytest.mark.parametrize("error", [BlockEnded("ended"), RunCancelled("cancelled")])
@@ -172,9 +174,9 @@ class Grown(RuleBasedStateMachine):
 
     @rule(text=st.text(max_size=5))
     def write(self, text: str) -> None:
-        with suppress(StoreFull, Unanswered):  # says what went wrong before, and has taken this all the same
+        with suppress(StoreFull, Unanswered):  # says what went wrong before, and has not taken this
             self.block.add(text)
-        self.written += text
+            self.written += text
 
     @rule()
     def take(self) -> None:
