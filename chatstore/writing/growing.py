@@ -8,11 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from chatstore.errors import BlockEnded, ContextErased, RunOver
+from chatstore.errors import BlockEnded, ContextErased, RunOver, again
 from chatstore.limits import exceeded
 from chatstore.model import Block
 from chatstore.operations import growing
@@ -54,7 +53,7 @@ class Growing:
         self._error: Exception | None = None
         self._made: Block | None = None
         self._stopped = False
-        self._called: list[Notify] = []
+        self._called: list[tuple[int, Notify]] = []
         self._lock = threading.Lock()
         self._last = time.monotonic()
 
@@ -119,19 +118,22 @@ class Growing:
             self._in_flight = ""
             self._error = error or self._error
             again = bool(self._waiting) and error is None and not self._stopped
-            called, self._called = ([], self._called) if again else (self._called, [])
+            called = [notify for end, notify in self._called if not again or end <= self.stored]
+            self._called = [(end, notify) for end, notify in self._called if again and end > self.stored]
         if again:
             self._flusher.mark(self)
         for notify in called:
             notify()
 
     def when_stored(self, notify: Notify) -> None:
-        """Calls back once all text is stored, or an error is there to raise. At once, if so now."""
+        """Calls back once all text that is written by now is stored, or an error is there to raise. At once, if so
+        now."""
         self._flusher.owner.check()
         with self._lock:
             waiting = (self._waiting or self._in_flight) and self._error is None and not self._stopped
             if waiting:
-                self._called.append(notify)
+                # Not for emptiness, which beside a steady writer might never come.
+                self._called.append((self.stored + len(self._in_flight) + self._length, notify))
         if waiting:
             self._flusher.mark(self)
         else:
@@ -144,7 +146,7 @@ class Growing:
             self._stopped = True
             waiting = bool(self._in_flight)
             if waiting:
-                self._called.append(notify)
+                self._called.append((0, notify))
         if not waiting:
             notify()
 
@@ -153,7 +155,7 @@ class Growing:
         it. Raises what went wrong."""
         with self._lock:
             if isinstance(self._error, ENDED):
-                raise copy(self._error)
+                raise again(self._error)
             if self._redacting is not None:
                 self._waiting.append(self._redacting.end())
             return growing.Rest(self.stored, "".join(self._waiting))
@@ -200,4 +202,4 @@ class Growing:
             if not isinstance(error, ENDED):
                 self._error = None
             # A copy: the one that is kept would keep the caller's frames, and with them the writer.
-            raise copy(error)
+            raise again(error)

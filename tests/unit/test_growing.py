@@ -94,14 +94,29 @@ def test_text_that_came_too_late_is_dropped_and_the_error_stays(error: Exception
     assert block.take() is None
 
 
+def test_who_waits_beside_a_writer_that_never_pauses_is_called_once_what_was_written_before_is_stored() -> None:
+    block, called = growing(), list[str]()
+    block.add("a")
+    block.take()
+    block.add("b")
+    block.when_stored(lambda: called.append("told"))
+    for text in ("c", "d"):
+        block.add(text)
+        assert called == []
+        block.done(None)
+        block.take()
+        block.add("more")
+    assert called == ["told"]
+
+
 def test_who_waits_for_the_text_to_be_stored_is_called_once_all_is() -> None:
     block, called = growing(), list[str]()
     block.when_stored(lambda: called.append("at once"))
     assert called == ["at once"]
     block.add("a")
-    block.when_stored(lambda: called.append("later"))
     block.take()
     block.add("b")
+    block.when_stored(lambda: called.append("later"))
     block.done(None)
     assert called == ["at once"]
     block.take()
