@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 import postgres_server
 import pytest
@@ -14,6 +16,8 @@ from watching import Watcher
 
 from chatstore import AsyncChatStore, BlockClosed, ChatStore, TextAppended
 from chatstore.errors import StorageError, StoreUnavailable
+from chatstore.operations import leases
+from chatstore.writing.groups import _Try
 
 RECOVERED = 20
 """Seconds after which a connection that has gone silent was given up: see `connecting.SETTINGS`."""
@@ -129,6 +133,28 @@ def assert_whole(url: str, text: str) -> None:
         [block] = store.history("cut").get_messages()
         assert (block.state, block.text) == ("closed", text)
         assert store.check().problems == ()
+
+
+def test_a_lease_taken_in_a_commit_that_a_signal_comes_behind_is_held(url: str) -> None:
+    behind = _Try.settle.__code__
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code is behind:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    with ChatStore(url) as store:
+        history = store.history("c")
+        history.append_user_message("makes the history")
+        sys.settrace(interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                history.open_message()
+        finally:
+            sys.settrace(None)
+        [taken] = store._read(leases.all_leases)
+        assert store._open().lease.id == taken.id
+        assert history.count() == 2, "it was stored once"
 
 
 @pytest.mark.slow
