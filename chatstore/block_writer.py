@@ -42,8 +42,10 @@ class BlockWriter:
     a million characters wait already, or the thread wrote nothing for 50 ms: then it returns when the text is stored,
     and so tells a slow writer at once that it was stopped. What went wrong with text is raised by the next call:
     RunCancelled when somebody stopped the run, RunInterrupted when this process was taken for dead, BlockEnded after
-    the block's end, a StorageError when the disk refused. After a StorageError all text given so far is kept, that of
-    the call that raised it too, and tried again with the next.
+    the block's end, a StorageError when the disk refused.
+
+    After a StorageError a call may be repeated, and all text is stored once: a `write` that raises has not taken its
+    text, and what earlier calls were given is kept and tried again with the next, or by `flush` and `close`.
     """
 
     def __init__(self, store: _Store, growing: Growing) -> None:
@@ -65,10 +67,12 @@ class BlockWriter:
         """Appends text, at the end of what was written before."""
         since, _wrote.at = getattr(_wrote, "at", 0.0), time.monotonic()
         if not self._growing.add(growing_requests.text(text), since):
-            self.flush()
+            wait(self._growing.when_stored)
+            self._growing.check_open()
 
     def flush(self) -> None:
-        """Returns once everything written so far is stored and visible to every process."""
+        """Returns once everything written so far is stored and visible to every process. When it raises, all of that is
+        kept; call it again."""
         wait(self._growing.when_stored)
         self._growing.check()
 
@@ -141,9 +145,10 @@ class AsyncBlockWriter:
         return self._growing.block
 
     async def write(self, text: str) -> None:
-        """As `BlockWriter.write`."""
+        """As `BlockWriter.write`. Cancelled while it waits, it has taken the text."""
         if not self._growing.add(growing_requests.text(text)):
-            await self.flush()
+            await wait_async(self._growing.when_stored)
+            self._growing.check_open()
 
     async def flush(self) -> None:
         """As `BlockWriter.flush`."""

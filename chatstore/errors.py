@@ -45,7 +45,10 @@ database driver never reaches a caller: it is the `__cause__` of one of these.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, TypeVar
+
+E = TypeVar("E", bound=Exception)
 
 
 class ChatStoreError(Exception):
@@ -64,6 +67,16 @@ class ChatStoreError(Exception):
 
 def _made_again(kind: type[ChatStoreError], args: tuple[Any, ...]) -> ChatStoreError:
     return kind.__new__(kind, *args)
+
+
+def again(error: E) -> E:
+    """An error for one more caller: each raises its own, or their tracebacks would grow into one. What is none of ours
+    may not be to be copied, and stays the same."""
+    if not isinstance(error, ChatStoreError):
+        return error
+    found = copy(error)
+    found.__cause__ = error.__cause__
+    return found
 
 
 class InvalidInput(ChatStoreError, ValueError):

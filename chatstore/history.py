@@ -95,7 +95,8 @@ class History:
         """Stores what the assistant said to the person, or with `internal=True` to another agent.
 
         An iterator of text is written as it comes, into a block that everybody sees grow; it takes no `key` and no
-        `expect`.
+        `expect`. When the iterator or the disk fails, the block ends as `failed` with the text so far, and another call
+        writes another block.
         """
         if not isinstance(text, str):
             with self.open_message(**growing_requests.growing_options(options)) as block:

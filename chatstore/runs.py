@@ -21,6 +21,7 @@ from chatstore.finalizing import apart
 from chatstore.ids import id_text, new_id, now
 from chatstore.model import JsonValue, Run
 from chatstore.operations import running
+from chatstore.operations.growing import Rest
 from chatstore.operations.running import RunEnding
 from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.writing.drafts import rules_of
@@ -183,7 +184,7 @@ class _Scope:
 
     def _end_with(self, ending: RunEnding, blocks: Iterable[Growing]) -> Callable[[Transaction], Run]:
         """The write that ends the run, with the text that its blocks, stopped by now, still hold."""
-        rests: dict[int, str] = {}
+        rests: dict[int, Rest] = {}
         for block in blocks:
             with suppress(*ENDED):
                 rests[block.block.index] = block.rest()

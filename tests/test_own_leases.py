@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
+import threading
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from held import locked, until
 
 from chatstore import AsyncChatStore, ChatStore
+from chatstore.databases.files import StoreFiles
 from chatstore.operations import leases, running
 
 
@@ -57,6 +61,51 @@ def test_all_that_a_lease_holds_is_ended_and_counted_however_many_histories_it_i
         assert leases.take_away(core.committer.run, lease.id, lease.beats) == len(runs) + len(blocks)
         assert {run.state for history in histories for run in history.runs()} == {"interrupted"}
         assert store._read(leases.all_leases) == []
+
+
+def test_a_lease_taken_in_a_commit_that_a_signal_comes_behind_is_held(store: ChatStore) -> None:
+    history = store.history("c")
+    history.append_user_message("makes the history")
+    behind = StoreFiles.check_after_commit.__code__
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code is behind:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    sys.settrace(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            history.open_message()
+    finally:
+        sys.settrace(None)
+    [taken] = store._read(leases.all_leases)
+    assert store._open().lease.id == taken.id
+    with history.open_message() as writer:
+        writer.write("beside it")
+    assert [lease.id for lease in store._read(leases.all_leases)] == [taken.id]
+
+
+def test_a_lease_that_is_taken_while_the_last_one_is_found_gone_is_held(store: ChatStore) -> None:
+    held = store._open().lease
+    adopting: list[threading.Thread] = []
+
+    class Gone(int):
+        """The number of a lease beside which another is adopted as soon as it is looked at."""
+
+        def __eq__(self, other: object) -> bool:
+            adopting.append(threading.Thread(target=held._adopt, args=(2,)))
+            adopting[0].start()
+            adopting[0].join(0.2)  # as long as it takes, unless it has to wait for this very look
+            return super().__eq__(other)
+
+        __hash__ = int.__hash__
+
+    held.id = Gone(1)
+    held._renew()
+    adopting[0].join(20)
+    assert (held.id, len(adopting)) == (2, 1)
+    held.id = None
 
 
 async def test_a_loop_goes_on_while_what_it_wrote_waits_for_another_process(path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 
@@ -26,6 +28,7 @@ from chatstore import (
     RunCancelled,
     StoreBusy,
     StoreClosed,
+    StoreDamaged,
     UsageError,
 )
 
@@ -101,6 +104,22 @@ def test_a_block_whose_end_the_disk_refused_is_ended_later(path: Path) -> None:
         lock.__exit__(None, None, None)
         until(lambda: history.get_messages()[0].state == "closed")
         assert history.get_messages()[0].text == "abc"
+
+
+def test_an_end_that_is_refused_for_good_is_given_up_and_that_is_said_once(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ChatStore(path) as store:
+        with pytest.raises(StoreDamaged), store.history("c").open_message() as writer:
+            writer.write("text")
+            writer.flush()
+            with closing(sqlite3.connect(path)) as conn:
+                conn.execute("UPDATE changes SET text = 'tEXt' WHERE text = 'text'")
+                conn.commit()
+        until(lambda: bool(caplog.messages))
+        assert not store._open().flusher.unfinished
+    [said] = caplog.messages
+    assert said.startswith("the end of a block or a run is given up")
 
 
 def test_a_submitted_run_whose_end_the_disk_refused_is_ended_later_and_has_its_result(path: Path) -> None:

@@ -70,7 +70,7 @@ class StoreFiles:
 
     def _refuse(self) -> None:
         self._replaced = True  # for good: what was written to other files meanwhile cannot be brought together
-        raise StoreReplaced(self._what_happened())
+        raise StoreReplaced(f"{self._what_happened()}. What was written last may be stored, or not")
 
     def database_in_place(self) -> bool:
         """Whether the database is still at its path, and the same store, whatever became of its log."""

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from chatstore.changes import Entry
 from chatstore.databases.base import Database, Patience
-from chatstore.errors import StorageError, StoreClosed
+from chatstore.errors import StorageError, StoreClosed, again
 from chatstore.finalizing import finalizes
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
@@ -116,7 +116,7 @@ class Hub:
                 raise _closed()
             channel = view.channel
             if channel.failure is not None:
-                raise channel.failure
+                raise again(channel.failure)
             if channel.head is None or (position > channel.head and not channel.waiting):
                 # What was committed between the caller's read and now was not announced to the window that begins
                 # here: it has to read once more.

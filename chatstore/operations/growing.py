@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
 from chatstore import checks
-from chatstore.errors import BlockEnded, BlockNotFound, ChatStoreError
+from chatstore.errors import BlockEnded, BlockNotFound, ChatStoreError, RunOver
 from chatstore.limits import DEFAULT, Limits
 from chatstore.model import Block, State
 from chatstore.operations import over, proving
@@ -49,6 +50,21 @@ class Grown:
     text: str
 
 
+class Rest(NamedTuple):
+    """Text that an open block ends with, and at which of its characters it stands: of some of it nobody may know
+    whether it is stored."""
+
+    offset: int
+    text: str
+
+    def behind(self, stored: str) -> str:
+        """What of it is not in the text that is stored."""
+        return self.text[max(0, len(stored) - self.offset) :]
+
+
+NOTHING = Rest(0, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a block ends: its state, and what is set with it (as JSON) where it is not None.
@@ -64,18 +80,36 @@ class Ending:
     refuse: bool = False
 
 
-def write_text(transaction: Transaction, context: ContextRef, index: int, offset: int, text: str) -> None:
-    """Logs a piece of text of an open block. Raises BlockEnded or RunOver once it has ended."""
+def write_text(
+    transaction: Transaction, context: ContextRef, index: int, offset: int, text: str, doubtful: bool = False
+) -> None:
+    """Logs a piece of text of an open block. Raises BlockEnded or RunOver once it has ended.
+
+    `doubtful`: its beginning was sent before, and may be stored; what is, is not logged again.
+    """
     transaction.flush_blocks()
     # Not proved: a piece has a checksum of its own and seals nothing of the row, which is read for every token.
     history, row = _open_row(transaction, context, index, _AT)
-    transaction.log_text(history, transaction.block(row, context.context_id), offset, text)
+    if doubtful:
+        stored = proving.text_of(transaction.conn, row)
+        offset, text = max(offset, len(stored)), Rest(offset, text).behind(stored)
+    if text:
+        transaction.log_text(history, transaction.block(row, context.context_id), offset, text)
 
 
-def end_block(transaction: Transaction, context: ContextRef, index: int, rest: str, ending: Ending) -> Block:
-    """Ends an open block, with the `rest` of its text. Raises BlockEnded or RunOver if it has ended already."""
+def end_block(
+    transaction: Transaction, context: ContextRef, index: int, rest: Rest, ending: Ending, made: Block | None = None
+) -> Block:
+    """Ends an open block, with the `rest` of its text. Raises BlockEnded or RunOver if it has ended already, unless as
+    `made`: the block as an earlier try ended it, of which nobody may know whether it was committed."""
     transaction.flush()
-    history, found = _open_row(transaction, context, index, _LAST_AT)
+    try:
+        history, found = _open_row(transaction, context, index, _LAST_AT)
+    except (BlockEnded, RunOver):
+        stored = None if made is None else _block(transaction, context, index)
+        if made is None or stored is None or _end_of(stored) != _end_of(made):
+            raise
+        return stored
     return end_grown(transaction, history, context.context_id, grown(transaction, found), ending, rest)
 
 
@@ -86,10 +120,10 @@ def grown(transaction: Transaction, found: Row) -> Grown:
 
 
 def end_grown(
-    transaction: Transaction, history: History, context_id: str, block: Grown, ending: Ending, rest: str = ""
+    transaction: Transaction, history: History, context_id: str, block: Grown, ending: Ending, rest: Rest = NOTHING
 ) -> Block:
     """Ends an open block."""
-    row, text = block.row, block.text + rest
+    row, text = block.row, block.text + rest.behind(block.text)
     ended = list(row)
     ended[TEXT_AT], ended[STATE_AT], ended[_UPDATED_AT], ended[_LEASE_AT] = text, ending.state, transaction.now, None
     ended[_DATA_AT] = _data(row, text, ending)
@@ -112,6 +146,17 @@ def end_grown(
     model = transaction.block(tuple(ended), context_id)
     transaction.log(history, BLOCK_CLOSED, tuple(ended), model, block.last)
     return model
+
+
+def _block(transaction: Transaction, context: ContextRef, index: int) -> Block | None:
+    history = transaction.history(context.context_id)
+    row = None if history is None else _AT.first(transaction.conn, history_id=history.id, block_index=index)
+    return None if row is None else transaction.block(row, context.context_id)
+
+
+def _end_of(block: Block) -> tuple[object, ...]:
+    """What an end sets, and nobody changes afterwards."""
+    return block.id, block.state, block.text, block.data
 
 
 def _open_row(transaction: Transaction, context: ContextRef, index: int, at: Prepared) -> tuple[History, Row]:

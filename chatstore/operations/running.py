@@ -61,7 +61,7 @@ class RunEnding:
     error: str | None = None
     traceback: str | None = None
     usage: str | None = None
-    rests: Mapping[int, str] = field(default_factory=dict)
+    rests: Mapping[int, growing.Rest] = field(default_factory=dict)
     limits: Limits = DEFAULT
 
 
@@ -156,7 +156,7 @@ def _end(transaction: Transaction, held: _Held, ending: RunEnding) -> Run:
     state = _BLOCK_STATES.get(ending.state, ending.state)
     block_ending = growing.Ending(state, limits=ending.limits)  # type: ignore[arg-type]
     for block in held.open:
-        rest = ending.rests.get(block.row[1], "")
+        rest = ending.rests.get(block.row[1], growing.NOTHING)
         growing.end_grown(transaction, history, held.context_id, block, block_ending, rest)
     _END.run(
         transaction.conn,
@@ -226,7 +226,9 @@ def interrupt(transaction: Transaction, lease_id: int, after: int = 0) -> tuple[
     # Asked again: what belonged to a run has ended with it.
     for context_id, index in _OPEN_OF.all(transaction.conn, **these):
         with suppress(StoreDamaged):
-            growing.end_block(transaction, ContextRef(context_id), index, "", growing.Ending("interrupted"))
+            growing.end_block(
+                transaction, ContextRef(context_id), index, growing.NOTHING, growing.Ending("interrupted")
+            )
             ended += 1
     return ended, left[-1]
 

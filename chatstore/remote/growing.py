@@ -129,7 +129,7 @@ class RemoteGrowing(Growing):
 
     def last_texts(self, *, refuse: bool) -> tuple[Call[Any], ...]:
         """The calls that store what is not stored yet. Raises what went wrong with that."""
-        pieces = Piece(self.block, self.stored, self.rest()).sliced(self._slice)
+        pieces = Piece(self.block, *self.rest()).sliced(self._slice)
         return tuple(texts([piece], refuse=refuse) for piece in pieces)
 
     def end_block(self, ending: Ending) -> Write[Block]:

@@ -17,7 +17,6 @@ from chatstore import AsyncBlockWriter, AsyncHistory, AsyncRunHandle, AsyncRunSc
 from chatstore.errors import (
     BlockEnded,
     ChatStoreError,
-    InvalidInput,
     KeyConflict,
     RunCancelled,
     RunInterrupted,
@@ -84,12 +83,12 @@ class OpenBlock(_Open):
 
     async def _take(self, text: str) -> None:
         self._last.append((self._length, text))
-        self._length += len(text)  # kept by the writer even where the disk refuses it now
+        self._length += len(text)
         try:
             await self._writer.write(text)
-        except InvalidInput:
+        except ChatStoreError:
             self._last.pop()
-            self._length -= len(text)  # what is too long, or no text, is not taken at all
+            self._length -= len(text)  # a write that raises has not taken its text
             raise
         while len(self._last) > 1 and self._length - self._last[1][0] >= _COMPARED:
             self._last.popleft()

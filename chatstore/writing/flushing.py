@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Protocol, TypeAlias
 from weakref import WeakSet, WeakValueDictionary
 
-from chatstore.errors import StorageError, StoreClosed
+from chatstore.errors import StorageError, StoreClosed, StoreDamaged, StoreReplaced
 from chatstore.forking import Owner
 from chatstore.operations.growing import Ending
 from chatstore.writing.growing import ENDED, Growing
@@ -175,7 +175,9 @@ class Flusher:
         for _ in range(len(self.unfinished)):
             write = self.unfinished.popleft()
             [error] = self._committer.run_all([(write, None)])
-            if isinstance(error, StorageError):
+            if isinstance(error, (StoreDamaged, StoreReplaced)):  # and so would all further tries be
+                _log.warning("the end of a block or a run is given up, which stays open: %s", error)
+            elif isinstance(error, StorageError):
                 self.unfinished.append(write)
 
     def _pause(self) -> float:

@@ -10,10 +10,9 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection
 
 from chatstore.databases.base import Database, Known, Patience
-from chatstore.errors import StorageError
 from chatstore.operations.rows import Cursors
 from chatstore.operations.transaction import Announcement, Transaction, Unheld, is_stored
-from chatstore.writing.pending import Pending, settle
+from chatstore.writing.pending import Pending, Unanswered, settle
 
 Announce: TypeAlias = Callable[[Announcement], None]
 
@@ -34,6 +33,12 @@ class _Try:
         self.began = False
         self.sent: Transaction | None = None
         """Whose commit was sent, and perhaps not answered."""
+        self.committed: Transaction | None = None
+
+    def settle(self, group: Iterable[Pending[Any]], committed: Transaction) -> None:
+        """They have their answers. Noted first: what has to follow a commit does, whatever signal comes here."""
+        self.committed = committed
+        settle(group)
 
 
 class GroupWriter:
@@ -58,9 +63,14 @@ class GroupWriter:
         try:
             return self._persist(group, this, synced=synced, patient=patient)
         except BaseException:  # a signal's
-            if self._database.commits_wait and this.sent is not None:
+            if this.committed is not None:
+                settle(group)
+            elif self._database.commits_wait and this.sent is not None:
                 self._resolve(group, this)
             raise
+        finally:
+            if this.committed is not None:
+                self._conclude(this.committed)
 
     def _persist(self, group: list[Pending[Any]], this: _Try, *, synced: bool, patient: bool) -> bool:
         patience = Patience(self._database, time.monotonic)
@@ -92,15 +102,14 @@ class GroupWriter:
                 transaction = this.sent  # it was committed, and only the answer was lost
             else:
                 self._apply(group, transaction, this)
-            settle(group)
+            this.settle(group, transaction)
         except Exception:
             raise
         except BaseException:  # a signal's: the commit happened whole or not at all, and a connection may know
             if this.sent is not None and not self._database.commits_wait and not self._database.in_transaction(conn):
-                settle(group)
+                this.settle(group, this.sent)
             self._roll_back()
             raise
-        self._conclude(transaction)
         return True
 
     def _apply(self, group: list[Pending[Any]], transaction: Transaction, this: _Try) -> None:
@@ -119,8 +128,8 @@ class GroupWriter:
     def _resolve(self, group: list[Pending[Any]], this: _Try) -> None:
         """Answers those whose commit was sent when a signal came: the next one to write must not do it again."""
         try:
-            if self._was_committed(this):
-                settle(group)
+            if this.sent is not None and self._was_committed(this):
+                this.settle(group, this.sent)
         except BaseException as error:
             settle(group, _unknown(error))
             if not isinstance(error, Exception):
@@ -219,10 +228,10 @@ def _is_stored(conn: Connection, transaction: Transaction) -> bool:
     return transaction.proof is not None and is_stored(conn, transaction.proof)
 
 
-def _unknown(error: BaseException) -> StorageError:
-    unknown = StorageError(
+def _unknown(error: BaseException) -> Unanswered:
+    unknown = Unanswered(
         f"the answer to a commit was lost ({type(error).__name__}), so it may be stored; read the history to see, or"
-        " repeat it with its key, if it had one"
+        " repeat it with its key, if it had one. Text of an open block is kept, and stored once"
     )
     unknown.__cause__ = error
     return unknown

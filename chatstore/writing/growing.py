@@ -8,18 +8,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from chatstore.errors import BlockEnded, ContextErased, RunOver
+from chatstore.errors import BlockEnded, ContextErased, RunOver, again
 from chatstore.limits import exceeded
 from chatstore.model import Block
 from chatstore.operations import growing
-from chatstore.operations.transaction import ContextRef
+from chatstore.operations.transaction import ContextRef, Transaction
 from chatstore.redaction import stream
 from chatstore.writing.drafts import rules_of
-from chatstore.writing.pending import Write
+from chatstore.writing.pending import Unanswered, Write
 
 if TYPE_CHECKING:
     from chatstore.writing.flushing import Flusher
@@ -50,9 +49,11 @@ class Growing:
         self._waiting: list[str] = []
         self._length = self._total = 0
         self._in_flight = ""
+        self._doubtful = False
         self._error: Exception | None = None
+        self._made: Block | None = None
         self._stopped = False
-        self._called: list[Notify] = []
+        self._called: list[tuple[int, Notify]] = []
         self._lock = threading.Lock()
         self._last = time.monotonic()
 
@@ -67,12 +68,11 @@ class Growing:
         return self._total
 
     def add(self, text: str, since: float = 0.0) -> bool:
-        """Takes text to store; whether the writer may go on at once. Raises what went wrong with earlier text, having
-        taken this: after a StorageError all of it is tried again. `since`: when the writer last wrote to any block."""
+        """Takes text to store; whether the writer may go on at once. Raises what went wrong with earlier text, without
+        taking this: who repeats the call gives it once. `since`: when the writer last wrote to any block."""
         self._flusher.owner.check()
         with self._lock:
-            if isinstance(self._error, ENDED):
-                self._raise_error()
+            self._raise_error()
             if self._stopped:
                 raise BlockEnded("the block has ended; text is appended to open blocks only")
             # `isascii` is known of a string without looking through it; what is not ASCII is encoded to be measured.
@@ -85,7 +85,6 @@ class Growing:
             if text:
                 self._waiting.append(text)
                 self._length += len(text)
-            self._raise_error()
             now = time.monotonic()
             paused, self._last = now - max(self._last, since) > PAUSED, now
             room = self._length < MAX_WAITING
@@ -109,26 +108,32 @@ class Growing:
         with self._lock:
             if error is None:
                 self.stored += len(self._in_flight)
+                self._doubtful = False
             elif not isinstance(error, ENDED):
                 # In front: its offset is the one that the next piece begins at.
                 self._waiting.insert(0, self._in_flight)
                 self._length += len(self._in_flight)
+                # Until it is known to be stored, whatever becomes of the tries in between.
+                self._doubtful |= isinstance(error, Unanswered)
             self._in_flight = ""
             self._error = error or self._error
             again = bool(self._waiting) and error is None and not self._stopped
-            called, self._called = ([], self._called) if again else (self._called, [])
+            called = [notify for end, notify in self._called if not again or end <= self.stored]
+            self._called = [(end, notify) for end, notify in self._called if again and end > self.stored]
         if again:
             self._flusher.mark(self)
         for notify in called:
             notify()
 
     def when_stored(self, notify: Notify) -> None:
-        """Calls back once all text is stored, or an error is there to raise. At once, if so now."""
+        """Calls back once all text that is written by now is stored, or an error is there to raise. At once, if so
+        now."""
         self._flusher.owner.check()
         with self._lock:
             waiting = (self._waiting or self._in_flight) and self._error is None and not self._stopped
             if waiting:
-                self._called.append(notify)
+                # Not for emptiness, which beside a steady writer might never come.
+                self._called.append((self.stored + len(self._in_flight) + self._length, notify))
         if waiting:
             self._flusher.mark(self)
         else:
@@ -141,28 +146,35 @@ class Growing:
             self._stopped = True
             waiting = bool(self._in_flight)
             if waiting:
-                self._called.append(notify)
+                self._called.append((0, notify))
         if not waiting:
             notify()
 
-    def rest(self) -> str:
-        """The text that is not stored yet, to go in with the end of the block; that which was held back is in it.
-        Raises what went wrong."""
+    def rest(self) -> growing.Rest:
+        """The text that is not known to be stored, to go in with the end of the block; that which was held back is in
+        it. Raises what went wrong."""
         with self._lock:
             if isinstance(self._error, ENDED):
-                raise copy(self._error)
+                raise again(self._error)
             if self._redacting is not None:
                 self._waiting.append(self._redacting.end())
-            return "".join(self._waiting)
+            return growing.Rest(self.stored, "".join(self._waiting))
 
     def write_text(self, offset: int, text: str) -> Write[None]:
         """The write that stores a piece of the text."""
-        return partial(growing.write_text, context=self.context, index=self.block.index, offset=offset, text=text)
+        context, index = self.context, self.block.index
+        return partial(
+            growing.write_text, context=context, index=index, offset=offset, text=text, doubtful=self._doubtful
+        )
 
     def end_block(self, ending: growing.Ending) -> Write[Block]:
         """The write that ends the block with the rest of its text. Raises what went wrong with that."""
-        context, index = self.context, self.block.index
-        return partial(growing.end_block, context=context, index=index, rest=self.rest(), ending=ending)
+        return partial(self._end, rest=self.rest(), ending=ending)
+
+    def _end(self, transaction: Transaction, rest: growing.Rest, ending: growing.Ending) -> Block:
+        # What one try makes, the next one knows as its own: the first may be stored, and only its answer lost.
+        self._made = growing.end_block(transaction, self.context, self.block.index, rest, ending, self._made)
+        return self._made
 
     def finish_later(self, write: Write[object]) -> None:
         """Has a write that ends the block committed as soon as the database takes it."""
@@ -177,10 +189,17 @@ class Growing:
         with self._lock:
             self._raise_error()
 
+    def check_open(self) -> None:
+        """Raises what refused the text for good. What the disk refused is kept, and so is the error, for the next call:
+        this one's text was taken."""
+        with self._lock:
+            if isinstance(self._error, ENDED):
+                self._raise_error()
+
     def _raise_error(self) -> None:
         error = self._error
         if error is not None:
             if not isinstance(error, ENDED):
                 self._error = None
             # A copy: the one that is kept would keep the caller's frames, and with them the writer.
-            raise copy(error)
+            raise again(error)

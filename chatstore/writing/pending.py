@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from chatstore.errors import ChatStoreError
+from chatstore.errors import ChatStoreError, StorageError, again
 from chatstore.operations.transaction import Transaction
 
 T = TypeVar("T")
@@ -17,6 +17,10 @@ UNKNOWN = 1_000_000
 """The size of a write that may be large."""
 
 _log = logging.getLogger(__name__)
+
+
+class Unanswered(StorageError):
+    """The answer to a commit was lost: what was written may be stored, or not."""
 
 
 def size_of(characters: int) -> int:
@@ -76,7 +80,7 @@ class Pending(Generic[T]):
 def settle(group: Iterable[Pending[Any]], error: Exception | None = None) -> None:
     """They were committed, or failed with an error."""
     for pending in group:
-        pending.error = error or pending.error
+        pending.error = pending.error if error is None else again(error)
         pending.settled = True
 
 

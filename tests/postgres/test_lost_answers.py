@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 import postgres_server
 import pytest
@@ -14,6 +16,8 @@ from watching import Watcher
 
 from chatstore import AsyncChatStore, BlockClosed, ChatStore, TextAppended
 from chatstore.errors import StorageError, StoreUnavailable
+from chatstore.operations import leases
+from chatstore.writing.groups import _Try
 
 RECOVERED = 20
 """Seconds after which a connection that has gone silent was given up: see `connecting.SETTINGS`."""
@@ -76,6 +80,81 @@ def test_an_append_of_which_nobody_can_say_whether_it_is_stored_says_so(url: str
         proxy.alone = False
         block = history.append_user_message("second", key="the key")
     assert_stored(url, ["first", "second"], second=block.id)
+
+
+@pytest.mark.parametrize("goes_on", ["writes", "closes", "ends its run"])
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_text_of_which_nobody_can_say_whether_it_is_stored_is_stored_once(
+    url: str, proxy: Proxy, cut: str, goes_on: str
+) -> None:
+    with ChatStore(proxy.url, busy_timeout=0.2) as store:
+        history = store.history("cut")
+        with history.run():
+            writer = history.open_message()
+            writer.write("one ")
+            writer.flush()
+            proxy.at_commit, proxy.alone = cut, True
+            writer.write("two ")
+            with pytest.raises(StorageError, match="may be stored"):
+                writer.flush()
+            proxy.alone = False
+            if goes_on == "writes":
+                writer.write("three ")
+                writer.flush()
+            if goes_on != "ends its run":
+                writer.close()
+    text = "one two three " if goes_on == "writes" else "one two "
+    assert_whole(url, text)
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_an_end_of_which_nobody_can_say_whether_it_is_stored_is_stored_once_and_may_be_repeated(
+    url: str, proxy: Proxy, cut: str, again: bool
+) -> None:
+    # Redacted, the last word is held back until the end.
+    with ChatStore(proxy.url, busy_timeout=0.2, redact=str) as store:
+        writer = store.history("cut").open_message()
+        writer.write("one two")
+        writer.flush()
+        proxy.at_commit, proxy.alone = cut, True
+        with pytest.raises(StorageError, match="may be stored"):
+            writer.close(usage={"tokens": 2})
+        proxy.alone = False
+        if again:
+            assert writer.close(usage={"tokens": 2}).text == "one two"
+        else:
+            writer.__exit__(None, None, None)
+    assert_whole(url, "one two")
+
+
+def assert_whole(url: str, text: str) -> None:
+    with ChatStore(url) as store:
+        [block] = store.history("cut").get_messages()
+        assert (block.state, block.text) == ("closed", text)
+        assert store.check().problems == ()
+
+
+def test_a_lease_taken_in_a_commit_that_a_signal_comes_behind_is_held(url: str) -> None:
+    behind = _Try.settle.__code__
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code is behind:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    with ChatStore(url) as store:
+        history = store.history("c")
+        history.append_user_message("makes the history")
+        sys.settrace(interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                history.open_message()
+        finally:
+            sys.settrace(None)
+        [taken] = store._read(leases.all_leases)
+        assert store._open().lease.id == taken.id
+        assert history.count() == 2, "it was stored once"
 
 
 @pytest.mark.slow

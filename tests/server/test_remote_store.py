@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from held import locked
 from http_support import Served, ServerProcess
 
 from chatstore import (
@@ -26,6 +27,7 @@ from chatstore import (
     Limits,
     Retain,
     RunInterrupted,
+    StoreBusy,
     StoreUnavailable,
     Subscription,
     UsageError,
@@ -180,6 +182,23 @@ def test_text_larger_than_a_request_is_sent_in_pieces(serve: Callable[..., Serve
         with remote.history("c").run():
             remote.history("c").open_message().write(text)
         assert [block.text for block in remote.history("c").get_messages()] == [text] * 3
+
+
+def test_a_write_that_raised_has_not_taken_its_text_over_http_either(serve: Callable[..., Served], path: Path) -> None:
+    served = serve(store_options={"busy_timeout": 0.05})
+    with ChatStore(served.url, token=served.token(), busy_timeout=0.1) as remote:
+        writer = remote.history("c").open_message()
+        text, refused, deadline = "", 0, time.monotonic() + 20
+        with locked(path):
+            while refused < 2 and time.monotonic() < deadline:
+                try:
+                    writer.write(f"{len(text)} ")
+                except StoreBusy:
+                    refused += 1
+                else:
+                    text += f"{len(text)} "
+        assert refused == 2
+        assert writer.close().text == text
 
 
 def test_the_lease_of_what_is_open_is_renewed(serve: Callable[..., Served]) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from chatstore import BlockEnded, RunCancelled, StoreFull
+from chatstore import BlockEnded, ChatStore, RunCancelled, StoreFull
 from chatstore.forking import Owner
+from chatstore.operations.growing import Ending, Rest
 from chatstore.operations.transaction import ContextRef
 from chatstore.writing.growing import MAX_WAITING, Growing
+from chatstore.writing.pending import Unanswered
 
 from .growing_log import made
 
@@ -67,14 +70,16 @@ def test_text_that_the_disk_refused_is_kept_and_the_error_raised_once() -> None:
     assert block.take() == (0, "abcd")
 
 
-def test_text_that_is_taken_with_an_error_takes_room_too() -> None:
+def test_text_that_is_given_with_an_error_is_not_taken_and_may_be_given_again() -> None:
     block = growing()
     block.add("a")
     block.take()
     block.done(StoreFull("full"))
     with pytest.raises(StoreFull):
-        block.add("x" * MAX_WAITING)
-    assert not block.add("y")
+        block.add("b")
+    assert (block.length, block.rest()) == (1, (0, "a"))
+    block.add("b")
+    assert block.take() == (0, "ab")
 
 
 @pytest.mark.parametrize("error", [BlockEnded("ended"), RunCancelled("cancelled")])
@@ -89,14 +94,29 @@ def test_text_that_came_too_late_is_dropped_and_the_error_stays(error: Exception
     assert block.take() is None
 
 
+def test_who_waits_beside_a_writer_that_never_pauses_is_called_once_what_was_written_before_is_stored() -> None:
+    block, called = growing(), list[str]()
+    block.add("a")
+    block.take()
+    block.add("b")
+    block.when_stored(lambda: called.append("told"))
+    for text in ("c", "d"):
+        block.add(text)
+        assert called == []
+        block.done(None)
+        block.take()
+        block.add("more")
+    assert called == ["told"]
+
+
 def test_who_waits_for_the_text_to_be_stored_is_called_once_all_is() -> None:
     block, called = growing(), list[str]()
     block.when_stored(lambda: called.append("at once"))
     assert called == ["at once"]
     block.add("a")
-    block.when_stored(lambda: called.append("later"))
     block.take()
     block.add("b")
+    block.when_stored(lambda: called.append("later"))
     block.done(None)
     assert called == ["at once"]
     block.take()
@@ -121,9 +141,39 @@ def test_a_stopped_block_commits_no_more_and_gives_the_rest_to_its_end() -> None
     block.stop(lambda: called.append("quiet"))
     assert called == []
     block.done(None)
-    assert (called, block.take(), block.rest(), block.stored) == (["quiet"], None, "b", 1)
+    assert (called, block.take(), block.rest(), block.stored) == (["quiet"], None, (1, "b"), 1)
     with pytest.raises(BlockEnded):
         block.add("c")
+
+
+def test_a_piece_whose_answer_was_lost_is_stored_once_with_what_follows_it(path: Path) -> None:
+    with ChatStore(path) as store:
+        history, core = store.history("c"), store._open()
+        block = Growing(ContextRef("c"), history.open_message().block, Marked())  # type: ignore[arg-type]
+        for text in ("one ", "two "):
+            block.add(text)
+            taken = block.take()
+            assert taken is not None and taken[0] == 0
+            core.committer.run(block.write_text(*taken))
+            block.done(Unanswered("lost"))
+            with pytest.raises(Unanswered):
+                block.check()
+        assert history.get_messages()[0].text == "one two "
+        block.add("three")
+        assert core.committer.run(block.end_block(Ending("closed"))).text == "one two three"
+        assert store.check().problems == ()
+
+
+def test_an_end_whose_answer_was_lost_is_the_same_when_it_is_repeated_and_no_other(path: Path) -> None:
+    with ChatStore(path) as store:
+        history, core = store.history("c"), store._open()
+        block = Growing(ContextRef("c"), history.open_message().block, Marked())  # type: ignore[arg-type]
+        block.add("text")
+        ended = core.committer.run(block.end_block(Ending("closed")))
+        assert core.committer.run(block.end_block(Ending("closed"))).text == ended.text == "text"
+        other = Growing(ContextRef("c"), block.block, Marked())  # type: ignore[arg-type]
+        with pytest.raises(BlockEnded):
+            core.committer.run(other.end_block(Ending("closed")))
 
 
 class Grown(RuleBasedStateMachine):
@@ -134,13 +184,14 @@ class Grown(RuleBasedStateMachine):
         self.block = growing()
         self.written = ""
         self.stored = ""
+        self.doubtful = False
         self.on_its_way: tuple[int, str] | None = None
 
     @rule(text=st.text(max_size=5))
     def write(self, text: str) -> None:
-        with suppress(StoreFull):  # says what went wrong before, and has taken this all the same
+        with suppress(StoreFull, Unanswered):  # says what went wrong before, and has not taken this
             self.block.add(text)
-        self.written += text
+            self.written += text
 
     @rule()
     def take(self) -> None:
@@ -149,21 +200,24 @@ class Grown(RuleBasedStateMachine):
             assert self.on_its_way is None
             self.on_its_way = taken
 
-    @rule(refused=st.booleans())
-    def commit(self, refused: bool) -> None:
+    @rule(refused=st.booleans(), lost=st.booleans())
+    def commit(self, refused: bool, lost: bool) -> None:
         if self.on_its_way is None:
             return
         offset, text = self.on_its_way
-        assert offset == len(self.stored)
+        assert offset == len(self.stored) or self.doubtful
         self.on_its_way = None
-        self.stored += "" if refused else text
-        self.block.done(StoreFull("full") if refused else None)
+        self.stored += "" if refused else Rest(offset, text).behind(self.stored)
+        self.doubtful = lost or (refused and self.doubtful)
+        self.block.done(Unanswered("lost") if lost else StoreFull("full") if refused else None)
 
     @invariant()
     def nothing_is_lost(self) -> None:
+        rest = self.block.rest()
         on_its_way = "" if self.on_its_way is None else self.on_its_way[1]
-        assert self.stored + on_its_way + self.block.rest() == self.written
-        assert self.block.stored == len(self.stored)
+        text = Rest(self.block.stored, on_its_way + rest.text)
+        assert self.stored + text.behind(self.stored) == self.written
+        assert self.block.stored == len(self.stored) or self.doubtful
 
 
 TestGrown = Grown.TestCase

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from chatstore import Conflict
+from chatstore import Conflict, StoreFull
 from chatstore.model import BlockDraft
 from chatstore.operations.appending import Append
 from chatstore.operations.transaction import ContextRef, Transaction
@@ -42,6 +42,20 @@ def test_a_refusal_stays_the_answer_when_the_others_are_committed() -> None:
     settle([pending])
     with pytest.raises(Conflict):
         pending.result()
+
+
+def test_what_fails_many_is_raised_to_each_as_an_error_of_its_own_with_its_cause() -> None:
+    failure, cause = StoreFull("full"), OSError("no space")
+    failure.__cause__ = cause
+    group = [Pending(lambda _: None, synced=True) for _ in range(3)]
+    settle(group, failure)
+    raised = []
+    for pending in group:
+        with pytest.raises(StoreFull, match="full") as caught:
+            pending.result()
+        raised.append(caught.value)
+    assert len({id(error) for error in (failure, *raised)}) == 4
+    assert all(error.__cause__ is cause for error in raised)
 
 
 @pytest.mark.parametrize(
