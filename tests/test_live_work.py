@@ -340,6 +340,16 @@ def test_of_many_contexts_only_those_are_read_that_were_written_to(path: Path) -
             assert len(kept.statements) == 5  # the version, whose store it is, what moved, and a page for each
 
 
+def test_what_was_committed_before_the_first_look_is_read_however_many_contexts_are_followed(path: Path) -> None:
+    names = [f"c{number}" for number in range(FEW + 1)]
+    with ChatStore(path) as store:
+        for name in names:
+            store.history(name).append_user_message("first")
+        store.history("c3").append_user_message("behind those who wait, before anything looks for them")
+        with following(store, names, 1) as (kept, _):
+            assert {name: channel.head for name, channel in kept.kept.items() if channel.head != 1} == {"c3": 2}
+
+
 def test_what_this_process_committed_itself_is_not_read_again(path: Path) -> None:
     names = [f"c{number}" for number in range(10 * FEW)]
     with ChatStore(path) as store, following(store, names, 0) as (kept, follower):
