@@ -1,8 +1,8 @@
 """The hub: notices what other processes commit, reads it once, and hands it to this process's subscriptions.
 
 Commits of this process are handed over as they happen. For those of others a thread waits for a wake-up, which
-only ever means "look again": it looks at the database's version, then reads what is new. Every wait has a time
-limit, so a lost wake-up costs at most `Database.looks_every`.
+only ever means "look again": it looks at the database's version, then reads what is new. It does so every
+`Database.looks_every` at least, whatever it hears: a lost wake-up costs no more than that.
 
 Channels are held weakly: one is followed as long as a subscription holds a view of it, whether that is closed or
 only dropped.
@@ -33,7 +33,7 @@ from chatstore.operations.transaction import Announcement
 from chatstore.wakers import Waker
 
 TURNS = 60
-"""In so many looks of the hub, each subscription that waits is made once to look for itself, unasked."""
+"""In so many looks of the hub, each subscription that waits is made once to look at its channel, unasked."""
 
 WAIT = Batch(0, 0, (), ())
 """What `Hub.behind` answers where there is nothing new."""
@@ -231,16 +231,17 @@ class Hub:
         try:
             with self._lock:
                 self._waker = waker
-            found = False
+            found, due = False, 0.0
             while not self._closed:
-                # What the waker found, it has had looked at already.
-                if not found:
+                # What the waker found, it has had looked at already; but maybe only the contexts that it heard of.
+                if not found or time.monotonic() >= due:
+                    due = time.monotonic() + self._database.looks_every
                     follower.look()
                 self._database.check_in_place()
                 self._look_after(conn)
                 self._remind()
                 self._patience = Patience(self._database, time.monotonic)  # it works again
-                found = waker.wait(self._database.looks_every, follower.look)
+                found = waker.wait(max(due - time.monotonic(), 0.0), follower.look)
         finally:
             with self._lock:
                 self._waker = None
@@ -286,7 +287,7 @@ class Hub:
         self._wake(woken)
 
     def _remind(self) -> None:
-        """Has some of those who wait look again, unasked."""
+        """Has some of those who wait look at their channels again, unasked."""
         if (now := time.monotonic()) < self._next_turn:
             return
         self._next_turn = now + self._database.looks_every
