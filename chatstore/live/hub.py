@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from chatstore.changes import Entry
 from chatstore.databases.base import Database, Patience
-from chatstore.errors import StorageError, StoreClosed
+from chatstore.errors import ChatStoreError, StorageError, StoreClosed
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
 from chatstore.live.channel import Channel, View, Waiter, Woken
@@ -66,6 +66,7 @@ class Hub:
         self._next_turn = 0.0
         self._owner = Owner()
         self._patience = Patience(database, time.monotonic)
+        self._failing = False
         self._ending = threading.Event()
         self._closed = False
 
@@ -191,8 +192,8 @@ class Hub:
         try:
             self._follow_on()
         except Exception as raised:
-            error = self._database.translate(raised)
-            _log.warning("following the store failed: %s", type(raised).__name__)
+            error = self._ours(raised)
+            _log.warning("following %s failed: %s", self._database.location, error)
         finally:
             if not self._closed:  # whatever ended it: nobody may wait for a thread that is gone
                 self._fail(error)
@@ -207,8 +208,25 @@ class Hub:
             except Exception as error:
                 if (pause := self._patience.pause(error)) is None:
                     raise
-                _log.warning("following the store failed (%s), and is tried again", type(error).__name__)
+                self._say(error)
                 self._ending.wait(pause)
+
+    def _say(self, error: Exception | None) -> None:
+        """Logs that following fails, once until it works again, and that it does."""
+        if error is not None and not self._failing:
+            _log.warning("following %s failed, and is tried again: %s", self._database.location, self._ours(error))
+        elif error is None and self._failing:
+            _log.info("following %s works again", self._database.location)
+        self._failing = error is not None
+
+    def _ours(self, raised: Exception) -> ChatStoreError:
+        """An error of our tree, also for one that nobody foresaw."""
+        error = self._database.translate(raised)
+        if not isinstance(error, ChatStoreError):
+            said = f"{type(raised).__name__}: {raised}"
+            error = StorageError(f"what follows the store for its subscriptions failed ({said}); subscribe again")
+            error.__cause__ = raised
+        return error
 
     def _fail(self, error: Exception) -> None:
         """Ends the subscriptions of now with an error; those to come get a new thread."""
@@ -241,6 +259,7 @@ class Hub:
                 self._look_after(conn)
                 self._remind()
                 self._patience = Patience(self._database, time.monotonic)  # it works again
+                self._say(None)
                 found = waker.wait(max(due - time.monotonic(), 0.0), follower.look)
         finally:
             with self._lock:
