@@ -300,10 +300,16 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
         loop = asyncio.get_running_loop()
         if self.loop is not None and self.loop is not loop:
             raise WrongEventLoop("the subscription belongs to another event loop; subscribe again in this one")
-        if not self._started:
+        if self._started or self._ended:
+            return
+        try:
             opened = await self._source.open()
-            self.loop = loop
-            self._begin_with(opened)
+        except StoreClosed:
+            if self._ended:  # it is the store's own close that ended it
+                return
+            raise
+        self.loop = loop
+        self._begin_with(opened)
 
     def _until_woken(self, left: float) -> asyncio.Future[None]:
         """Made after the hub was asked: on this loop nobody can have called `wake` in between."""
