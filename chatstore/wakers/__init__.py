@@ -16,7 +16,7 @@ from chatstore.errors import InvalidInput, StorageError
 
 _log = logging.getLogger(__name__)
 
-LONGEST_WAIT = 0.4
+LOOKS_EVERY = 0.4
 """Seconds between two looks at the database, whatever the wake-ups do. A commit that one look just misses is seen by
 the next, and so within a second."""
 
