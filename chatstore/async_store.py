@@ -222,10 +222,10 @@ class AsyncChatStore:
                 await unfinished.interrupt()
         self._closed = True
         opened, self._core = self._core, None
-        if opened is None:
-            return
         for subscription in list(self._subscriptions):
             subscription.stop()
+        if opened is None:
+            return
         self._releasing = asyncio.ensure_future(self._release(opened))
         await asyncio.shield(self._releasing)
 

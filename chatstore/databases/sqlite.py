@@ -30,7 +30,7 @@ from chatstore.errors import StoreBusy, StoreReplaced
 from chatstore.operations import places
 from chatstore.operations.prepared import driver
 from chatstore.operations.transaction import Proof
-from chatstore.wakers import LONGEST_WAIT, Waker, choose
+from chatstore.wakers import LOOKS_EVERY, Waker, choose
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -50,7 +50,8 @@ _WRITE_PRAGMAS = (
     "PRAGMA secure_delete=ON",  # also for what is compacted or pruned: its pages are not looked at again
 )
 _PAGES_GIVEN_BACK = 64
-_FIRST_WAIT, _LONGEST_WAIT = 0.0001, 0.005
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.005
+"""Seconds between two tries to take the lock."""
 _AT_EXIT = 0.2
 """Seconds that a process that ends waits for the lock of another."""
 
@@ -62,7 +63,7 @@ class SqliteDatabase:
     holds_at_once: int = sys.maxsize
     survived_by_writers = False
     survives_fork = False  # the child would take the locks of the parent for its own
-    looks_every = LONGEST_WAIT
+    looks_every = LOOKS_EVERY
     watches_every: float = 0.4
 
     def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
@@ -152,7 +153,7 @@ class SqliteDatabase:
     def _lock(self, conn: Connection, statement: str = "BEGIN IMMEDIATE", *, patient: bool = True) -> bool:
         """SQLite's own busy handler sleeps up to 100 ms between tries, and the last to come may win; short sleeps of
         random length serve contending processes sooner and more evenly."""
-        began, wait = time.monotonic(), _FIRST_WAIT
+        began, wait = time.monotonic(), _FIRST_PAUSE
         while True:
             try:
                 run(conn, statement)
@@ -165,7 +166,7 @@ class SqliteDatabase:
                 if not patient:
                     return False
             time.sleep(wait * random.uniform(0.5, 1.5))
-            wait = min(2 * wait, _LONGEST_WAIT)
+            wait = min(2 * wait, _LONGEST_PAUSE)
 
     def hurry(self) -> None:
         """Waits hardly any more for others: the process ends."""

@@ -50,10 +50,12 @@ class Follower:
         self._conn = conn
         self._cursors = cursors
         self._followed = followed
-        self._version = database.version(conn)
-        database.check_in_place(conn)  # whatever was done before this look
         self._place: int | None = None  # up to where the database was looked through for what has moved, if it was
         self._foreign = True  # whether the last commit was another process's
+        self._version = database.version(conn)
+        database.check_in_place(conn)  # whatever was done before this look
+        # Those who wait may not have what was committed before that version, and no look would ask for it again.
+        self._read_moved()
 
     def look(self, marks: Collection[str] | None = None) -> bool:
         """Reads what is new, everywhere or in contexts with these marks. Whether anybody has committed since the last

@@ -23,7 +23,7 @@ from chatstore.live.paging import PageSize
 from chatstore.live.tail import Batch
 from chatstore.wire.framing import sse_of
 
-LONGEST_WAIT = 30.0
+LONGEST_SLEEP = 30.0
 """Seconds after which a waiting thread looks again, unasked. On an event loop the hub sees to that, for all at once:
 ten thousand timers cost more than what waits for them."""
 
@@ -213,7 +213,7 @@ class SyncFollowing(Following[W, O, P], Iterator[Change]):
         if self._ended:
             return
         try:
-            self._gate.acquire(timeout=min(one for one in (patience, soon, left, LONGEST_WAIT) if one is not None))
+            self._gate.acquire(timeout=min(one for one in (patience, soon, left, LONGEST_SLEEP) if one is not None))
         except BaseException:  # interrupted: nobody waits any more, and the hub must not keep it alive
             self._forget(self)
             raise
@@ -300,10 +300,16 @@ class AsyncFollowing(Following[W, O, P], AsyncIterator[Change]):
         loop = asyncio.get_running_loop()
         if self.loop is not None and self.loop is not loop:
             raise WrongEventLoop("the subscription belongs to another event loop; subscribe again in this one")
-        if not self._started:
+        if self._started or self._ended:
+            return
+        try:
             opened = await self._source.open()
-            self.loop = loop
-            self._begin_with(opened)
+        except StoreClosed:
+            if self._ended:  # it is the store's own close that ended it
+                return
+            raise
+        self.loop = loop
+        self._begin_with(opened)
 
     def _until_woken(self, left: float) -> asyncio.Future[None]:
         """Made after the hub was asked: on this loop nobody can have called `wake` in between."""

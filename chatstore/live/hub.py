@@ -1,8 +1,8 @@
 """The hub: notices what other processes commit, reads it once, and hands it to this process's subscriptions.
 
 Commits of this process are handed over as they happen. For those of others a thread waits for a wake-up, which
-only ever means "look again": it looks at the database's version, then reads what is new. Every wait has a time
-limit, so a lost wake-up costs at most `Database.looks_every`.
+only ever means "look again": it looks at the database's version, then reads what is new. It does so every
+`Database.looks_every` at least, whatever it hears: a lost wake-up costs no more than that.
 
 Channels are held weakly: one is followed as long as a subscription holds a view of it, whether that is closed or
 only dropped.
@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from chatstore.changes import Entry
 from chatstore.databases.base import Database, Patience
-from chatstore.errors import StorageError, StoreClosed, again
+from chatstore.errors import ChatStoreError, StorageError, StoreClosed, again
 from chatstore.finalizing import finalizes
 from chatstore.forking import Owner
 from chatstore.kinds import Selection
@@ -34,7 +34,7 @@ from chatstore.operations.transaction import Announcement
 from chatstore.wakers import Waker
 
 TURNS = 60
-"""In so many looks of the hub, each subscription that waits is made once to look for itself, unasked."""
+"""In so many looks of the hub, each subscription that waits is made once to look at its channel, unasked."""
 
 WAIT = Batch(0, 0, (), ())
 """What `Hub.behind` answers where there is nothing new."""
@@ -67,6 +67,7 @@ class Hub:
         self._next_turn = 0.0
         self._owner = Owner()
         self._patience = Patience(database, time.monotonic)
+        self._failing = False
         self._ending = threading.Event()
         self._closed = False
 
@@ -192,8 +193,8 @@ class Hub:
         try:
             self._follow_on()
         except Exception as raised:
-            error = self._database.translate(raised)
-            _log.warning("following the store failed: %s", type(raised).__name__)
+            error = self._ours(raised)
+            _log.warning("following %s failed: %s", self._database.location, error)
         finally:
             if not self._closed:  # whatever ended it: nobody may wait for a thread that is gone
                 self._fail(error)
@@ -208,8 +209,25 @@ class Hub:
             except Exception as error:
                 if (pause := self._patience.pause(error)) is None:
                     raise
-                _log.warning("following the store failed (%s), and is tried again", type(error).__name__)
+                self._say(error)
                 self._ending.wait(pause)
+
+    def _say(self, error: Exception | None) -> None:
+        """Logs that following fails, once until it works again, and that it does."""
+        if error is not None and not self._failing:
+            _log.warning("following %s failed, and is tried again: %s", self._database.location, self._ours(error))
+        elif error is None and self._failing:
+            _log.info("following %s works again", self._database.location)
+        self._failing = error is not None
+
+    def _ours(self, raised: Exception) -> ChatStoreError:
+        """An error of our tree, also for one that nobody foresaw."""
+        error = self._database.translate(raised)
+        if not isinstance(error, ChatStoreError):
+            said = f"{type(raised).__name__}: {raised}"
+            error = StorageError(f"what follows the store for its subscriptions failed ({said}); subscribe again")
+            error.__cause__ = raised
+        return error
 
     def _fail(self, error: Exception) -> None:
         """Ends the subscriptions of now with an error; those to come get a new thread."""
@@ -232,16 +250,18 @@ class Hub:
         try:
             with self._lock:
                 self._waker = waker
-            found = False
+            found, due = False, 0.0
             while not self._closed:
-                # What the waker found, it has had looked at already.
-                if not found:
+                # What the waker found, it has had looked at already; but maybe only the contexts that it heard of.
+                if not found or time.monotonic() >= due:
+                    due = time.monotonic() + self._database.looks_every
                     follower.look()
                 self._database.check_in_place()
                 self._look_after(conn)
                 self._remind()
                 self._patience = Patience(self._database, time.monotonic)  # it works again
-                found = waker.wait(self._database.looks_every, follower.look)
+                self._say(None)
+                found = waker.wait(max(due - time.monotonic(), 0.0), follower.look)
         finally:
             with self._lock:
                 self._waker = None
@@ -287,7 +307,7 @@ class Hub:
         self._wake(woken)
 
     def _remind(self) -> None:
-        """Has some of those who wait look again, unasked."""
+        """Has some of those who wait look at their channels again, unasked."""
         if (now := time.monotonic()) < self._next_turn:
             return
         self._next_turn = now + self._database.looks_every

@@ -206,9 +206,9 @@ def _meanwhile(conn: Connection, history: History) -> tuple[int, int | None]:
 
 
 @lru_cache(maxsize=512)
-# `not_closed`, too: SQLite uses a partial index only for a query that has its condition to the letter, and that by
-# history has this one.
 def _open(selection: Shape) -> Prepared:
+    # `not_closed`, too: SQLite uses a partial index only for a query that has its condition to the letter, and that by
+    # history has this one.
     return Prepared(
         select(*BLOCK_COLUMNS).where(
             blocks.c.history_id == bindparam("history_id"), not_closed, blocks.c.state == "open", *conditions(selection)

@@ -131,10 +131,15 @@ class _AsyncRemote(AsyncFollowing[Any, Any, Any]):
         loop = asyncio.get_running_loop()
         if self.loop is not None and self.loop is not loop:
             raise WrongEventLoop("the subscription belongs to another event loop; subscribe again in this one")
-        if self._ended and self.loop is not None:
+        if self._ended:
             return
         if self.loop is None:
-            self._link, self._heartbeat = await self._opening()
+            try:
+                self._link, self._heartbeat = await self._opening()
+            except StoreClosed:
+                if self._ended:  # it is the store's own close that ended it
+                    return
+                raise
             self.loop = loop
             self._dropped = finalize(self, _cancel_from_anywhere, loop, self._pump)
             self._dropped.atexit = False

@@ -16,7 +16,7 @@ from chatstore.changes import Change
 from chatstore.cursor import Cursor
 from chatstore.errors import ChatStoreError
 from chatstore.forking import Owner
-from chatstore.live.following import LONGEST_WAIT, SyncFollowing
+from chatstore.live.following import LONGEST_SLEEP, SyncFollowing
 from chatstore.live.store_subscription import StoreSubscription
 from chatstore.live.subscription import Subscription
 from chatstore.remote import answers
@@ -224,13 +224,13 @@ class _Remote(SyncFollowing[Any, Any, Any]):
         self.close()
         return None
 
-    def _step(self, left: float = LONGEST_WAIT) -> None:
+    def _step(self, left: float = LONGEST_SLEEP) -> None:
         pump = self._pump
         if (error := pump.error) is not None:
             pump.error = None  # the next step tries again
             raise error
         pump.start()
-        pump.moved.wait(min(left, LONGEST_WAIT))
+        pump.moved.wait(min(left, LONGEST_SLEEP))
 
     def close(self) -> None:
         """Ends the subscription. Idempotent; from any thread."""

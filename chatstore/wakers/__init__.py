@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from chatstore.errors import InvalidInput
+from chatstore.errors import InvalidInput, StorageError
 
 _log = logging.getLogger(__name__)
 
-LONGEST_WAIT = 0.4
+LOOKS_EVERY = 0.4
 """Seconds between two looks at the database, whatever the wake-ups do. A commit that one look just misses is seen by
 the next, and so within a second."""
 
@@ -51,7 +51,14 @@ def choose(wake: str, wal: Path) -> Waker:
         wake = "poll"
     if wake not in WAKERS:
         raise InvalidInput(f"unknown waker {wake!r}; it is one of auto, {', '.join(WAKERS)}")
-    return WAKERS[wake](wal)
+    try:
+        return WAKERS[wake](wal)
+    except OSError as error:
+        raise StorageError(
+            f"wake={wake!r} does not work in {wal.parent} ({error.strerror or error}); see to that, where it is a limit"
+            " (of open files, or fs.inotify.max_user_instances), or open the store with wake='auto', which takes what"
+            " works"
+        ) from error
 
 
 def _try(name: str, wal: Path) -> Waker | None:

@@ -41,8 +41,12 @@ class InotifyWaker:
         # Python has no inotify of its own. Its flags are those of open(2), by inotify_init1(2).
         self._events = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._events < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
-        self._nudges = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            raise _failed("inotify_init1")
+        try:
+            self._nudges = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        except OSError:
+            os.close(self._events)
+            raise
         self._event = self._give_up = 0.0  # when the last event came, and for how long it is looked at
         self._poll = select.poll()
         for source in (self._events, self._nudges):
@@ -98,7 +102,7 @@ class InotifyWaker:
 
     def _watch(self, path: Path, events: int) -> None:
         if self._libc.inotify_add_watch(self._events, os.fsencode(path), events) < 0:
-            raise OSError(ctypes.get_errno(), "inotify_add_watch", str(path))
+            raise _failed("inotify_add_watch")
 
     def _drain(self) -> None:
         data = os.read(self._events, 1 << 16)
@@ -118,6 +122,11 @@ class InotifyWaker:
         # The end of the probe is an event, too (IN_IGNORED), and none of the log.
         while self._poll.poll(0):
             os.read(self._events, 1 << 16)
+
+
+def _failed(call: str) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, f"{call}: {os.strerror(code)}")
 
 
 def _mask_offsets(data: bytes) -> list[int]:

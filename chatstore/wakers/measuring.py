@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from chatstore.wakers import LONGEST_WAIT, Moved, choose
+from chatstore.wakers import LOOKS_EVERY, Moved, choose
 
 _LONGEST_PAUSE: Final = 0.02
 _LOST_AFTER: Final = 2.0
@@ -47,6 +47,6 @@ def _once(wait: Callable[[float, Moved], object], commit: Callable[[], None], mo
     writer.start()
     deadline = time.monotonic() + _LOST_AFTER
     while not look() and time.monotonic() < deadline:
-        wait(LONGEST_WAIT, look)
+        wait(LOOKS_EVERY, look)
     writer.join()
     return max(seen[0] - committed[0], 0.0) if seen else _LOST_AFTER

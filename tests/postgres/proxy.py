@@ -49,13 +49,26 @@ class Proxy:
             client.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
         return len(clients)
 
+    def refuse(self) -> None:
+        """Cuts the connections that there are, and lets nobody in until it is told to `admit`."""
+        self.alone = True
+        self.lost.set()
+        self._cut()
+
+    def admit(self) -> None:
+        """Lets everybody in again."""
+        self.alone = False
+
+    def _cut(self) -> None:
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self._closed = True
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for client in self._clients:
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
+        self._cut()
         for thread in self._threads:
             thread.join(10)
 

@@ -10,6 +10,7 @@ from types import FrameType
 
 import postgres_server
 import pytest
+from nats_server import wait_until
 from postgres_server import beside
 from proxy import Proxy, proxied
 from watching import Watcher
@@ -199,6 +200,33 @@ def test_readers_and_subscribers_recover_from_a_network_that_says_nothing(url: s
         follower.join(RECOVERED)
         assert seen == ["first", "second", "third"]
         assert time.monotonic() - begun < RECOVERED
+
+
+def test_an_outage_is_said_once_by_what_follows_and_so_is_its_end(
+    url: str, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said(level: str) -> list[str]:
+        found = [one for one in caplog.records if (one.name, one.levelname) == ("chatstore.live.hub", level)]
+        return [one.getMessage() for one in found]
+
+    caplog.set_level("INFO")
+    with ChatStore(proxy.url, wake="none") as store, ChatStore(url) as other:
+        core, history = store._open(), other.history("c")
+        with Watcher(store.history("c")) as watcher:
+            for number in (1, 2):
+                history.append_user_message("before")
+                watcher.next()
+                proxy.refuse()
+                wait_until(lambda: core.hub._patience._pause > 0.1)  # it has tried several times
+                proxy.admit()
+                history.append_user_message("behind")
+                assert watcher.text() == "behind"
+                wait_until(lambda number=number: len(said("INFO")) == number)  # type: ignore[misc]
+    where = core.database.location
+    assert said("INFO") == [f"following {where} works again"] * 2
+    assert [one.split(" (")[0] for one in said("WARNING")] == [
+        f"following {where} failed, and is tried again: {where} cannot be reached"
+    ] * 2
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from sqlalchemy.engine import make_url
 from watching import Watcher
 
 from chatstore import AsyncChatStore, ChatStore
+from chatstore.cursor import context_mark
+from chatstore.databases.postgres.notifying import channel_of
 
 BOUND = 1.0
 """Seconds in which a change is seen without any notice."""
@@ -48,6 +51,30 @@ def test_without_any_notice_a_change_is_seen_within_a_second(url: str, watched: 
                 delays.append(watcher.next()[1] - begun)
     report("without notices", watched=watched, longest=max(delays))
     assert max(delays) < BOUND
+
+
+def test_a_change_whose_notice_is_lost_is_seen_while_notices_of_others_keep_coming(url: str) -> None:
+    busy = f"somebody {context_mark('busy')}"
+    over = threading.Event()
+
+    def tell(identity: str) -> None:
+        with psycopg.connect(url, autocommit=True) as conn:
+            while not over.wait(0.02):
+                conn.execute("SELECT pg_notify(%s, %s)", [channel_of(identity), busy])
+
+    with ChatStore(url) as store, ChatStore(beside(url), wake="nats://127.0.0.1:9") as unheard:
+        telling = threading.Thread(target=tell, args=(store.identity,))
+        with Watcher(store.history("c")) as watcher:
+            unheard.history("c").append_user_message("first")
+            watcher.next()
+            telling.start()
+            try:
+                for number in range(3):
+                    unheard.history("c").append_user_message(f"message {number}")
+                    assert watcher.text() == f"message {number}"
+            finally:
+                over.set()
+                telling.join()
 
 
 def test_one_whose_listener_was_ended_sees_the_next_change_within_a_second_and_listens_again(url: str) -> None:

@@ -28,6 +28,7 @@ from chatstore import (
     Retain,
     RunInterrupted,
     StoreBusy,
+    StoreClosed,
     StoreUnavailable,
     Subscription,
     UsageError,
@@ -58,6 +59,19 @@ async def test_an_address_gives_an_event_loop_one_too(served: Served) -> None:
     async with AsyncChatStore(served.url, token=served.token()) as remote:
         assert isinstance(remote, AsyncRemoteChatStore)
         assert await remote.history("c").count() == 0
+
+
+async def test_a_subscription_that_nobody_has_asked_yet_ends_as_its_store_closes(served: Served) -> None:
+    for opened in (True, False):
+        remote = AsyncChatStore(served.url, token=served.token())
+        subscriptions: list[Any] = [remote.history("c").subscribe(), remote.subscribe()]
+        if opened:
+            await remote.history("c").append_user_message("x")
+        await remote.close()
+        for subscription in subscriptions:
+            assert [change async for change in subscription] == []
+        with pytest.raises(StoreClosed):
+            await anext(remote.history("c").subscribe())
 
 
 @pytest.mark.slow
