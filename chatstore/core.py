@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
@@ -81,7 +82,6 @@ class Core:
     """One open store of one process; `acquire` and `release` count its faces."""
 
     def __init__(self, place: Place, options: Options) -> None:
-        options.check()
         self.options = options
         self.database: Database = open_database(
             place,
@@ -229,14 +229,16 @@ class Core:
 
 _cores: dict[str, Core] = {}
 _inherited: list[dict[str, Core]] = []
+_turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
 def acquire(location: Location | Place, options: Options) -> Core:
     """The core of this store in this process, opened if it is not."""
+    options.check()
     place = locate(location)
     path = str(place)
-    with _lock:
+    with _turn(path):
         if any(path in cores and not cores[path].database.survives_fork for cores in _inherited):
             raise ForkedStore(
                 f"{path} was open when this process was forked, and its database would take the locks of the parent"
@@ -252,6 +254,16 @@ def acquire(location: Location | Place, options: Options) -> Core:
         return core
 
 
+def _turn(path: str) -> threading.Lock:
+    """What is held by whoever opens or closes a store: those of other paths are opened and closed beside it, for it
+    may take as long as another process keeps the file."""
+    with _lock:
+        turn = _turns.get(path)
+        if turn is None:
+            turn = _turns[path] = threading.Lock()
+        return turn
+
+
 def _check_same(opened: Options, asked: Options, path: str) -> None:
     for name in ("wake", "busy_timeout", "lease", "durability", "retain", "redact", "limits", "listen_url"):
         if (given := getattr(asked, name)) != (held := getattr(opened, name)):
@@ -264,13 +276,16 @@ def release(core: Core) -> None:
     """Gives a core back; the last one to do so closes it."""
     if core.forked:
         return  # the parent's to close
-    with _lock:
+    path = core.database.location
+    with _turn(path):
         core.faces -= 1
         if core.faces:
             return
-        if _cores.get(core.database.location) is core:
-            del _cores[core.database.location]
-        core.close()
+        try:
+            core.close()
+        finally:  # not before: a child that is forked meanwhile inherits its locks
+            if _cores.get(path) is core:
+                del _cores[path]
 
 
 def warn_of_unclosed(face: object, core: Core | None) -> None:
@@ -285,9 +300,9 @@ def warn_of_unclosed(face: object, core: Core | None) -> None:
 
 def _forget_inherited() -> None:
     """In a forked child: forgets every core without closing any, for that would meddle with the parent's files."""
-    global _cores, _lock
+    global _cores, _turns, _lock
     _inherited.append(_cores)
-    _cores, _lock = {}, threading.Lock()
+    _cores, _turns, _lock = {}, WeakValueDictionary(), threading.Lock()
 
 
 @atexit.register
