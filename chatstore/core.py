@@ -100,7 +100,8 @@ class Core:
         self.lease: LeaseHolder = LeaseHolder(self.committer, self.flusher, options.lease)
         self.faces = 0
         self._owner = Owner()
-        self._watch = Watch(processes.machine(), processes.is_gone)
+        self._watch = Watch(processes.machine(), processes.is_gone, processes.is_stopped)
+        self._version: object = None
         self._next_look = 0.0
         self._pruned_to = 0
         try:
@@ -183,13 +184,20 @@ class Core:
             return
         self._next_look = now + self.database.watches_every
         held = [lease for lease in leases.all_leases(conn) if lease.id != self.lease.id]
-        for lease in self._watch.expired(held, now):
+        for lease in self._watch.expired(held, now, partial(self._can_write, conn)):
             try:
                 ended = leases.take_away(self.committer.run, lease.id, lease.beats)
             except ChatStoreError as error:
                 _log.warning("what process %d left open stays so for now: %s", lease.pid, error)
             else:
                 _log.info("process %d is dead; %d runs and blocks of it were interrupted", lease.pid, ended)
+
+    def _can_write(self, conn: Connection) -> bool:
+        """Whether anybody could since it was asked last: some did, or nobody keeps the lock that all need."""
+        if self.database.commits_wait:  # a server, which has no such lock
+            return True
+        before, self._version = self._version, self.database.version(conn)
+        return before != self._version or self.committer.is_free()
 
     def read(self, read: Callable[[Connection], T]) -> T:
         """What a read gives; tried again over what passes by itself."""

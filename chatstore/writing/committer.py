@@ -107,6 +107,15 @@ class Committer:
         with self._lead:
             self._writer.scrub(patience)
 
+    def is_free(self) -> bool:
+        """Whether a write would have to wait for nobody now."""
+        if not self._lead.acquire(blocking=False):
+            return False
+        try:
+            return self._writer.is_free()
+        finally:
+            self._lead.release()
+
     def close(self) -> None:
         """Commits what waits, then takes no more."""
         with self._lead:

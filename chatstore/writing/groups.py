@@ -180,6 +180,16 @@ class GroupWriter:
             settle(group, self._database.translate(error))
         return True
 
+    def is_free(self) -> bool:
+        """Whether a transaction could begin now, without waiting for anybody."""
+        try:
+            return self._database.begin(self._connection(), synced=False, patient=False)
+        except Exception as error:
+            _log.info("whether anybody can write is not known: %s", self._database.translate(error))
+            return False
+        finally:
+            self._roll_back()
+
     def checkpoint(self) -> None:
         """Keeps the database's log short. Never on an event loop: it waits for the disk."""
         if self._database.wants_checkpoint():
