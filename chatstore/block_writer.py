@@ -197,16 +197,21 @@ class AsyncBlockWriter:
     ) -> None:
         if self._ended:
             return
-        ending = _ending_for(error)
+        refused = await asyncio.shield(self._leave(_ending_for(error)))
+        if refused is not None and (error is None or isinstance(refused, LimitExceeded)):
+            raise refused
+
+    async def _leave(self, ending: Ending) -> ChatStoreError | None:
+        """Ends the block somehow, though nobody may wait for that any more; what refused it is the answer."""
         try:
-            await asyncio.shield(self._end(ending))
+            await self._end(ending)
         except LimitExceeded as refused:
             await self.fail(refused)
-            raise
+            return refused
         except ChatStoreError as refused:
             self._ended = _end_later(self._growing, refused, ending)
-            if error is None:
-                raise
+            return refused
+        return None
 
 
 def _shown(writer: object, written: Growing | None, ended: bool) -> str:
