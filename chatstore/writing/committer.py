@@ -23,7 +23,7 @@ from chatstore.databases.base import Database
 from chatstore.errors import StoreClosed
 from chatstore.operations.rows import Cursors
 from chatstore.writing.groups import FEW, Announce, GroupWriter
-from chatstore.writing.pending import UNKNOWN, Pending, Write, hand_over
+from chatstore.writing.pending import UNKNOWN, Pending, Write, hand_over, settle
 
 T = TypeVar("T")
 
@@ -49,6 +49,7 @@ class Committer:
         self._calls: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._over = False
 
     def run(self, write: Write[T], *, synced: bool = True, context: str | None = None) -> T:
         """Commits a write and returns its answer, leading if nobody does. `context`: the one that it is about.
@@ -56,7 +57,7 @@ class Committer:
         `synced=False`: it finishes nothing, so that with the durability "message" it need not survive a power cut.
         """
         pending: Pending[T] = Pending(write, self._syncs(synced), context=context)
-        self._enqueue(pending)
+        self._waiting.append(pending)
         try:
             with self._lead:
                 # Who had to wait for the lead finds, as a rule, that his write was committed with the leader's.
@@ -74,7 +75,7 @@ class Committer:
         """Commits several writes, each with its context, together where that can be, and returns the error of each."""
         pendings = [Pending(write, self._syncs(synced), context=context) for write, context in writes]
         for pending in pendings:
-            self._enqueue(pending)
+            self._waiting.append(pending)
         with self._lead:
             while not all(pending.settled for pending in pendings):
                 self._commit_waiting()
@@ -89,13 +90,15 @@ class Committer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         pending = Pending(write, self._syncs(synced), future, size, context)
-        self._enqueue(pending)
-        if pending.synced or size > FEW or self._database.commits_wait:
-            self._call_thread()
-        elif loop not in self._coming:  # once for all tasks that write before the loop comes round
-            self._coming.add(loop)
-            loop.call_soon(self._lead_on, loop)
+        self._waiting.append(pending)
         try:
+            if self._closed:  # perhaps not before the write was seen, and committed: the close knows
+                await asyncio.to_thread(self._answer)
+            elif pending.synced or size > FEW or self._database.commits_wait:
+                self._call_thread()
+            elif loop not in self._coming:  # once for all tasks that write before the loop comes round
+                self._coming.add(loop)
+                loop.call_soon(self._lead_on, loop)
             return await future
         except asyncio.CancelledError:
             pending.withdrawn = True
@@ -122,19 +125,22 @@ class Committer:
             if self._closed:
                 return
             self._closed = True
-            while self._waiting:
-                self._commit_waiting()
+            try:
+                while self._waiting:
+                    self._commit_waiting()
+            finally:
+                self._over = True
         if self._thread is not None:
             # Behind the lead, which the thread may have to take once more before it ends.
             self._calls.put(False)
             self._thread.join()
         self._writer.close()
 
-    def _enqueue(self, pending: Pending[Any]) -> None:
-        self._waiting.append(pending)
-        if self._closed:  # looked at afterwards: what was there before the close began, it commits
-            pending.withdrawn = True
-            raise StoreClosed("the store is closed; open it again to write")
+    def _answer(self) -> None:
+        """Waits for the lead, and sees to it that all who wait have their answers."""
+        with self._lead:
+            while self._waiting:
+                self._commit_waiting()
 
     def _syncs(self, synced: bool) -> bool:
         # A process may outlive its server, and would write on behind text that the server forgot.
@@ -181,7 +187,9 @@ class Committer:
         """
         group = self._front()
         todo = [pending for pending in group if not pending.settled and not pending.withdrawn]
-        if todo and not self._writer.commit(todo, patient=patient):
+        if self._over:
+            settle(todo, StoreClosed("the store is closed; open it again to write"))
+        elif todo and not self._writer.commit(todo, patient=patient):
             return
         hand_over(group)
         # One by one, and no new queue: callers add behind it at this moment.

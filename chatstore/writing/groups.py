@@ -192,7 +192,7 @@ class GroupWriter:
 
     def checkpoint(self) -> None:
         """Keeps the database's log short. Never on an event loop: it waits for the disk."""
-        if self._database.wants_checkpoint():
+        if self._conn is not None and self._database.wants_checkpoint():
             try:
                 self._database.checkpoint(self._connection())
             except Exception as error:
@@ -209,6 +209,7 @@ class GroupWriter:
         """Gives back the connection."""
         if self._conn is not None:
             self._conn.close()
+            self._conn = None
 
     # What is remembered counts what the transaction would have stored.
     def _roll_back(self) -> None:
