@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, TypeVar
 from weakref import finalize
 
 from chatstore import growing_requests
-from chatstore.errors import ChatStoreError, LimitExceeded, RunCancelled, StorageError, UsageError
+from chatstore.errors import BlockEnded, ChatStoreError, LimitExceeded, RunCancelled, StorageError, UsageError
 from chatstore.model import Block, JsonValue
 from chatstore.operations.growing import Ending
 from chatstore.operations.transaction import Transaction
@@ -27,10 +27,14 @@ _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancell
 
 
 class _Store(Protocol):
+    def _open(self) -> object: ...
+
     def _write(self, write: Callable[[Transaction], T], context: str | None) -> T: ...
 
 
 class _AsyncStore(Protocol):
+    async def _open(self) -> object: ...
+
     async def _write(self, write: Callable[[Transaction], T], context: str | None, *, size: int) -> T: ...
 
 
@@ -63,7 +67,12 @@ class BlockWriter:
     def write(self, text: str) -> None:
         """Appends text, at the end of what was written before."""
         since, _wrote.at = getattr(_wrote, "at", 0.0), time.monotonic()
-        if not self._growing.add(growing_requests.text(text), since):
+        try:
+            flows = self._growing.add(growing_requests.text(text), since)
+        except BlockEnded:
+            self._store._open()  # raises StoreClosed where it was the close that ended the block
+            raise
+        if not flows:
             self.flush()
 
     def flush(self) -> None:
@@ -141,7 +150,12 @@ class AsyncBlockWriter:
 
     async def write(self, text: str) -> None:
         """As `BlockWriter.write`."""
-        if not self._growing.add(growing_requests.text(text)):
+        try:
+            flows = self._growing.add(growing_requests.text(text))
+        except BlockEnded:
+            await self._store._open()  # as above
+            raise
+        if not flows:
             await self.flush()
 
     async def flush(self) -> None:

@@ -302,7 +302,8 @@ def warn_of_unclosed(face: object, core: Core | None) -> None:
     It is not closed here, where the garbage collector is: that waits for threads.
     """
     if core is not None and not core.forked:
-        told = f"{face!r} was dropped while it was open; use `with`, or close it"
+        way = "async with" if hasattr(face, "__aenter__") else "with"
+        told = f"{face!r} was dropped while it was open; use `{way}`, or close it"
         warnings.warn(told, ResourceWarning, stacklevel=3, source=face)
 
 

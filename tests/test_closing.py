@@ -6,9 +6,10 @@ import asyncio
 import threading
 from pathlib import Path
 
+import pytest
 from held import locked, until
 
-from chatstore import AsyncChatStore, ChatStore, core
+from chatstore import AsyncChatStore, ChatStore, StoreClosed, core
 
 
 async def interrupting(store: AsyncChatStore) -> asyncio.Task[None]:
@@ -66,3 +67,18 @@ def test_a_store_that_closes_keeps_nobody_from_opening_another_and_who_opens_it_
             thread.join(20)
         assert opened == ["b 0", "a 1"]
         del run
+
+
+def test_a_writer_whose_store_was_closed_says_so(path: Path) -> None:
+    with ChatStore(path):  # what the stores of a file share stays open
+        with ChatStore(path) as store:
+            writer = store.history("a").open_message()
+        with pytest.raises(StoreClosed):
+            writer.write("d")
+
+
+async def test_a_writer_of_a_loop_whose_store_was_closed_says_so(path: Path) -> None:
+    async with AsyncChatStore(path) as store:
+        writer = await store.history("a").open_message()
+    with pytest.raises(StoreClosed):
+        await writer.write("d")
