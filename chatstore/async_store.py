@@ -217,20 +217,30 @@ class AsyncChatStore:
     async def close(self) -> None:
         """As `ChatStore.close`."""
         self._check_loop()
-        if self._core is not None and not self._core.forked:
-            for unfinished in as_they_end(self._writing):
-                await unfinished.interrupt()
         self._closed = True
-        opened, self._core = self._core, None
+        if self._releasing is None and self._core is not None:
+            self._releasing = asyncio.ensure_future(self._end(self._core))
+        if self._releasing is None:
+            self._stop_subscriptions()
+        elif not self._releasing.done():
+            await asyncio.shield(self._releasing)
+
+    async def _end(self, opened: Core) -> None:
+        """Ends what is open and gives everything back. It is a task of its own: a caller that is cancelled half-way
+        could not do the rest."""
+        try:
+            for unfinished in [] if opened.forked else as_they_end(self._writing):
+                await unfinished.interrupt()
+        finally:
+            self._core = None
+            self._stop_subscriptions()
+            await self._release(opened)
+
+    def _stop_subscriptions(self) -> None:
         for subscription in list(self._subscriptions):
             subscription.stop()
-        if opened is None:
-            return
-        self._releasing = asyncio.ensure_future(self._release(opened))
-        await asyncio.shield(self._releasing)
 
     async def _release(self, opened: Core) -> None:
-        """Gives everything back. It is a task of its own: a caller that is cancelled half-way could not do the rest."""
         try:
             await asyncio.gather(*self._reads, return_exceptions=True)
             if self._readers is not None:

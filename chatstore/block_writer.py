@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, TypeVar
 from weakref import finalize
 
 from chatstore import growing_requests
-from chatstore.errors import ChatStoreError, LimitExceeded, RunCancelled, StorageError, UsageError
+from chatstore.errors import BlockEnded, ChatStoreError, LimitExceeded, RunCancelled, StorageError, UsageError
 from chatstore.finalizing import apart
 from chatstore.model import Block, JsonValue
 from chatstore.operations.growing import Ending
@@ -28,10 +28,14 @@ _STOPPED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RunCancell
 
 
 class _Store(Protocol):
+    def _open(self) -> object: ...
+
     def _write(self, write: Callable[[Transaction], T], context: str | None) -> T: ...
 
 
 class _AsyncStore(Protocol):
+    async def _open(self) -> object: ...
+
     async def _write(self, write: Callable[[Transaction], T], context: str | None, *, size: int) -> T: ...
 
 
@@ -66,7 +70,12 @@ class BlockWriter:
     def write(self, text: str) -> None:
         """Appends text, at the end of what was written before."""
         since, _wrote.at = getattr(_wrote, "at", 0.0), time.monotonic()
-        if not self._growing.add(growing_requests.text(text), since):
+        try:
+            flows = self._growing.add(growing_requests.text(text), since)
+        except BlockEnded:
+            self._store._open()  # raises StoreClosed where it was the close that ended the block
+            raise
+        if not flows:
             wait(self._growing.when_stored)
             self._growing.check_open()
 
@@ -146,7 +155,12 @@ class AsyncBlockWriter:
 
     async def write(self, text: str) -> None:
         """As `BlockWriter.write`. Cancelled while it waits, it has taken the text."""
-        if not self._growing.add(growing_requests.text(text)):
+        try:
+            flows = self._growing.add(growing_requests.text(text))
+        except BlockEnded:
+            await self._store._open()  # as above
+            raise
+        if not flows:
             await wait_async(self._growing.when_stored)
             self._growing.check_open()
 
@@ -203,16 +217,21 @@ class AsyncBlockWriter:
     ) -> None:
         if self._ended:
             return
-        ending = _ending_for(error)
+        refused = await asyncio.shield(self._leave(_ending_for(error)))
+        if refused is not None and (error is None or isinstance(refused, LimitExceeded)):
+            raise refused
+
+    async def _leave(self, ending: Ending) -> ChatStoreError | None:
+        """Ends the block somehow, though nobody may wait for that any more; what refused it is the answer."""
         try:
-            await asyncio.shield(self._end(ending))
+            await self._end(ending)
         except LimitExceeded as refused:
             await self.fail(refused)
-            raise
+            return refused
         except ChatStoreError as refused:
             self._ended = _end_later(self._growing, refused, ending)
-            if error is None:
-                raise
+            return refused
+        return None
 
 
 def _shown(writer: object, written: Growing | None, ended: bool) -> str:

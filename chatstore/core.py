@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
@@ -81,7 +82,6 @@ class Core:
     """One open store of one process; `acquire` and `release` count its faces."""
 
     def __init__(self, place: Place, options: Options) -> None:
-        options.check()
         self.options = options
         self.database: Database = open_database(
             place,
@@ -100,7 +100,8 @@ class Core:
         self.lease: LeaseHolder = LeaseHolder(self.committer, self.flusher, options.lease)
         self.faces = 0
         self._owner = Owner()
-        self._watch = Watch(processes.machine(), processes.is_gone)
+        self._watch = Watch(processes.machine(), processes.is_gone, processes.is_stopped)
+        self._version: object = None
         self._next_look = 0.0
         self._pruned_to = 0
         try:
@@ -183,13 +184,20 @@ class Core:
             return
         self._next_look = now + self.database.watches_every
         held = [lease for lease in leases.all_leases(conn) if lease.id != self.lease.id]
-        for lease in self._watch.expired(held, now):
+        for lease in self._watch.expired(held, now, partial(self._can_write, conn)):
             try:
                 ended = leases.take_away(self.committer.run, lease.id, lease.beats)
             except ChatStoreError as error:
                 _log.warning("what process %d left open stays so for now: %s", lease.pid, error)
             else:
                 _log.info("process %d is dead; %d runs and blocks of it were interrupted", lease.pid, ended)
+
+    def _can_write(self, conn: Connection) -> bool:
+        """Whether anybody could since it was asked last: some did, or nobody keeps the lock that all need."""
+        if self.database.commits_wait:  # a server, which has no such lock
+            return True
+        before, self._version = self._version, self.database.version(conn)
+        return before != self._version or self.committer.is_free()
 
     def read(self, read: Callable[[Connection], T]) -> T:
         """What a read gives; tried again over what passes by itself."""
@@ -229,14 +237,16 @@ class Core:
 
 _cores: dict[str, Core] = {}
 _inherited: list[dict[str, Core]] = []
+_turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
 def acquire(location: Location | Place, options: Options) -> Core:
     """The core of this store in this process, opened if it is not."""
+    options.check()
     place = locate(location)
     path = str(place)
-    with _lock:
+    with _turn(path):
         if any(path in cores and not cores[path].database.survives_fork for cores in _inherited):
             raise ForkedStore(
                 f"{path} was open when this process was forked, and its database would take the locks of the parent"
@@ -252,6 +262,16 @@ def acquire(location: Location | Place, options: Options) -> Core:
         return core
 
 
+def _turn(path: str) -> threading.Lock:
+    """What is held by whoever opens or closes a store: those of other paths are opened and closed beside it, for it
+    may take as long as another process keeps the file."""
+    with _lock:
+        turn = _turns.get(path)
+        if turn is None:
+            turn = _turns[path] = threading.Lock()
+        return turn
+
+
 def _check_same(opened: Options, asked: Options, path: str) -> None:
     for name in ("wake", "busy_timeout", "lease", "durability", "retain", "redact", "limits", "listen_url"):
         if (given := getattr(asked, name)) != (held := getattr(opened, name)):
@@ -264,13 +284,16 @@ def release(core: Core) -> None:
     """Gives a core back; the last one to do so closes it."""
     if core.forked:
         return  # the parent's to close
-    with _lock:
+    path = core.database.location
+    with _turn(path):
         core.faces -= 1
         if core.faces:
             return
-        if _cores.get(core.database.location) is core:
-            del _cores[core.database.location]
-        core.close()
+        try:
+            core.close()
+        finally:  # not before: a child that is forked meanwhile inherits its locks
+            if _cores.get(path) is core:
+                del _cores[path]
 
 
 def warn_of_unclosed(face: object, core: Core | None) -> None:
@@ -279,15 +302,16 @@ def warn_of_unclosed(face: object, core: Core | None) -> None:
     It is not closed here, where the garbage collector is: that waits for threads.
     """
     if core is not None and not core.forked:
-        told = f"{face!r} was dropped while it was open; use `with`, or close it"
+        way = "async with" if hasattr(face, "__aenter__") else "with"
+        told = f"{face!r} was dropped while it was open; use `{way}`, or close it"
         warnings.warn(told, ResourceWarning, stacklevel=3, source=face)
 
 
 def _forget_inherited() -> None:
     """In a forked child: forgets every core without closing any, for that would meddle with the parent's files."""
-    global _cores, _lock
+    global _cores, _turns, _lock
     _inherited.append(_cores)
-    _cores, _lock = {}, threading.Lock()
+    _cores, _turns, _lock = {}, WeakValueDictionary(), threading.Lock()
 
 
 @atexit.register

@@ -113,3 +113,8 @@ def test_stores_of_one_file_in_one_process_agree_on_it(path: Path) -> None:
 def test_an_unknown_durability_is_refused(path: Path) -> None:
     with pytest.raises(InvalidInput, match="unknown durability 'fast'; it is one of token, message, full"):
         ChatStore(path, durability="fast")  # type: ignore[arg-type]
+
+
+def test_a_durability_that_is_none_is_named_where_the_file_is_open_elsewhere_too(path: Path) -> None:
+    with ChatStore(path), pytest.raises(InvalidInput, match="unknown durability 'ful'"):
+        ChatStore(path, durability="ful")  # type: ignore[arg-type]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
+import subprocess
 import sys
 import threading
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -118,3 +122,71 @@ async def test_a_loop_goes_on_while_what_it_wrote_waits_for_another_process(path
                 await asyncio.sleep(0.001)
             assert not waiting.done()
         assert (await waiting).index == 1
+
+
+HOLDER = """
+import sys
+from chatstore import ChatStore
+
+with ChatStore(sys.argv[1], lease=1) as store, store.history("c").run():
+    print("running", flush=True)
+    sys.stdin.readline()
+    store.history("c").append_status_message("done")
+"""
+
+
+@contextmanager
+def followed_holder(path: Path) -> Iterator[tuple[subprocess.Popen[str], ChatStore]]:
+    """Another process with a run under a lease of a second, and a store that watches over it."""
+    given = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with given as holder, ChatStore(path) as store, store.history("c").subscribe() as following:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "running\n"
+        thread = threading.Thread(target=lambda: [*following], daemon=True)
+        thread.start()
+        until(lambda: len(store._open()._watch._seen) == 1)
+        try:
+            yield holder, store
+        finally:
+            holder.send_signal(signal.SIGCONT)
+            if holder.poll() is None:
+                holder.communicate("go on\n", timeout=20)
+            following.close()
+            thread.join(20)
+
+
+def watched_for(store: ChatStore, seconds: float) -> None:
+    """Waits until the store has watched over the leases of others for so long."""
+    watch, began = store._open()._watch, time.monotonic()
+    until(lambda: (watch._last_look or 0.0) > began + seconds)
+
+
+def test_who_cannot_renew_because_another_keeps_all_from_writing_is_not_taken_for_dead(path: Path) -> None:
+    with followed_holder(path) as (holder, store):
+        with locked(path):
+            watched_for(store, 2.5)
+        watched_for(store, 1.0)
+        assert store.history("c").runs()[0].state == "running"
+        holder.communicate("go on\n", timeout=20)
+        assert (holder.wait(20), store.history("c").runs()[0].state) == (0, "completed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to tell who is stopped")
+def test_a_process_of_this_machine_that_is_stopped_for_longer_than_its_lease_keeps_its_runs(path: Path) -> None:
+    with followed_holder(path) as (holder, store):
+        holder.send_signal(signal.SIGSTOP)
+        watched_for(store, 2.5)
+        holder.send_signal(signal.SIGCONT)
+        holder.communicate("go on\n", timeout=20)
+        assert (holder.wait(20), store.history("c").runs()[0].state) == (0, "completed")
+
+
+def test_in_a_store_that_nobody_writes_to_a_holder_that_is_not_seen_ends_after_its_lease(path: Path) -> None:
+    with followed_holder(path) as (holder, store):
+        with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+            # As a backup has it, that is opened while the holder of the original lives, and renews there.
+            holder.send_signal(signal.SIGSTOP)
+            conn.execute("UPDATE leases SET machine = 'elsewhere'")
+        until(lambda: store.history("c").runs()[0].state == "interrupted")

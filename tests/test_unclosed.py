@@ -32,10 +32,13 @@ def run(script: str, directory: Path) -> str:
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=True).stderr
 
 
-@pytest.mark.parametrize(("opened", "name"), [(BY_THREADS, "ChatStore"), (ON_A_LOOP, "AsyncChatStore")])
-def test_a_store_that_is_dropped_while_it_is_open_is_told_of(opened: str, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("opened", "name", "way"), [(BY_THREADS, "ChatStore", "with"), (ON_A_LOOP, "AsyncChatStore", "async with")]
+)
+def test_a_store_that_is_dropped_while_it_is_open_is_told_of(opened: str, name: str, way: str, tmp_path: Path) -> None:
     said = run(opened + DROPPED, tmp_path)
-    assert f"ResourceWarning: {name}({str(tmp_path / 'chat.db')!r}) was dropped while it was open" in said
+    shown = f"{name}({str(tmp_path / 'chat.db')!r})"
+    assert f"ResourceWarning: {shown} was dropped while it was open; use `{way}`, or close it" in said
 
 
 @pytest.mark.parametrize(

@@ -320,3 +320,34 @@ def test_a_run_whose_beginning_was_cancelled_is_so_though_the_store_closes_at_on
         asyncio.run(cancel(tmp_path / f"{number}.db"))
         with ChatStore(tmp_path / f"{number}.db") as store:
             assert {run.state for run in store.history("c").runs()} <= {"cancelled"}
+
+
+async def test_an_end_that_the_disk_refuses_after_its_task_was_cancelled_is_stored_later(path: Path) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with AsyncChatStore(path, busy_timeout=0.3) as store:
+        core, history = await store._open(), store.history("c")
+        writer = history.open_message()
+
+        async def work() -> None:
+            async with writer:
+                await writer.write("text")
+                await writer.flush()
+                lock.__enter__()
+
+        lock = locked(path)
+        task = asyncio.create_task(work())
+        await asyncio.to_thread(until, core.committer._lead.locked)
+        await asyncio.to_thread(until, lambda: writer._opened is not None and writer._opened.stopped)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(until, lambda: bool(core.flusher.unfinished))
+        lock.__exit__(None, None, None)
+        async with asyncio.timeout(20):
+            while (await history.get_messages())[0].state == "open":
+                await asyncio.sleep(0.01)
+        [block] = await history.get_messages()
+        assert (block.state, block.text) == ("closed", "text")
+    gc.collect()
+    assert told == []

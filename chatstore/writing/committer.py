@@ -25,7 +25,7 @@ from chatstore.errors import StoreClosed
 from chatstore.finalizing import answered, finalizes
 from chatstore.operations.rows import Cursors
 from chatstore.writing.groups import FEW, Announce, GroupWriter
-from chatstore.writing.pending import UNKNOWN, Pending, Write, hand_over
+from chatstore.writing.pending import UNKNOWN, Pending, Write, hand_over, settle
 
 T = TypeVar("T")
 
@@ -51,6 +51,7 @@ class Committer:
         self._calls: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._over = False
 
     def run(self, write: Write[T], *, synced: bool = True, context: str | None = None) -> T:
         """Commits a write and returns its answer, leading if nobody does. `context`: the one that it is about.
@@ -60,7 +61,7 @@ class Committer:
         if finalizes():
             return answered(partial(self.run, write, synced=synced, context=context))
         pending: Pending[T] = Pending(write, self._syncs(synced), context=context)
-        self._enqueue(pending)
+        self._waiting.append(pending)
         try:
             with self._lead:
                 # Who had to wait for the lead finds, as a rule, that his write was committed with the leader's.
@@ -78,7 +79,7 @@ class Committer:
         """Commits several writes, each with its context, together where that can be, and returns the error of each."""
         pendings = [Pending(write, self._syncs(synced), context=context) for write, context in writes]
         for pending in pendings:
-            self._enqueue(pending)
+            self._waiting.append(pending)
         with self._lead:
             while not all(pending.settled for pending in pendings):
                 self._commit_waiting()
@@ -93,13 +94,15 @@ class Committer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         pending = Pending(write, self._syncs(synced), future, size, context)
-        self._enqueue(pending)
-        if pending.synced or size > FEW or self._database.commits_wait:
-            self._call_thread()
-        elif loop not in self._coming:  # once for all tasks that write before the loop comes round
-            self._coming.add(loop)
-            loop.call_soon(self._lead_on, loop)
+        self._waiting.append(pending)
         try:
+            if self._closed:  # perhaps not before the write was seen, and committed: the close knows
+                await asyncio.to_thread(self._answer)
+            elif pending.synced or size > FEW or self._database.commits_wait:
+                self._call_thread()
+            elif loop not in self._coming:  # once for all tasks that write before the loop comes round
+                self._coming.add(loop)
+                loop.call_soon(self._lead_on, loop)
             return await future
         except asyncio.CancelledError:
             pending.withdrawn = True
@@ -111,25 +114,37 @@ class Committer:
         with self._lead:
             self._writer.scrub(patience)
 
+    def is_free(self) -> bool:
+        """Whether a write would have to wait for nobody now."""
+        if not self._lead.acquire(blocking=False):
+            return False
+        try:
+            return self._writer.is_free()
+        finally:
+            self._lead.release()
+
     def close(self) -> None:
         """Commits what waits, then takes no more."""
         with self._lead:
             if self._closed:
                 return
             self._closed = True
-            while self._waiting:
-                self._commit_waiting()
+            try:
+                while self._waiting:
+                    self._commit_waiting()
+            finally:
+                self._over = True
         if self._thread is not None:
             # Behind the lead, which the thread may have to take once more before it ends.
             self._calls.put(False)
             self._thread.join()
         self._writer.close()
 
-    def _enqueue(self, pending: Pending[Any]) -> None:
-        self._waiting.append(pending)
-        if self._closed:  # looked at afterwards: what was there before the close began, it commits
-            pending.withdrawn = True
-            raise StoreClosed("the store is closed; open it again to write")
+    def _answer(self) -> None:
+        """Waits for the lead, and sees to it that all who wait have their answers."""
+        with self._lead:
+            while self._waiting:
+                self._commit_waiting()
 
     def _syncs(self, synced: bool) -> bool:
         # A process may outlive its server, and would write on behind text that the server forgot.
@@ -176,7 +191,9 @@ class Committer:
         """
         group = self._front()
         todo = [pending for pending in group if not pending.settled and not pending.withdrawn]
-        if todo and not self._writer.commit(todo, patient=patient):
+        if self._over:
+            settle(todo, StoreClosed("the store is closed; open it again to write"))
+        elif todo and not self._writer.commit(todo, patient=patient):
             return
         hand_over(group)
         # One by one, and no new queue: callers add behind it at this moment.

@@ -189,9 +189,19 @@ class GroupWriter:
             settle(group, self._database.translate(error))
         return True
 
+    def is_free(self) -> bool:
+        """Whether a transaction could begin now, without waiting for anybody."""
+        try:
+            return self._database.begin(self._connection(), synced=False, patient=False)
+        except Exception as error:
+            _log.info("whether anybody can write is not known: %s", self._database.translate(error))
+            return False
+        finally:
+            self._roll_back()
+
     def checkpoint(self) -> None:
         """Keeps the database's log short. Never on an event loop: it waits for the disk."""
-        if self._database.wants_checkpoint():
+        if self._conn is not None and self._database.wants_checkpoint():
             try:
                 self._database.checkpoint(self._connection())
             except Exception as error:
@@ -208,6 +218,7 @@ class GroupWriter:
         """Gives back the connection."""
         if self._conn is not None:
             self._conn.close()
+            self._conn = None
 
     # What is remembered counts what the transaction would have stored.
     def _roll_back(self) -> None:
