@@ -206,8 +206,7 @@ class AsyncChatStore:
     ) -> BackupReport:
         """As `ChatStore.backup`; it works on a thread, and calls `progress` there."""
         database, told = files((await self._open()).database, "backup"), checks.progress(progress)
-        work = asyncio.to_thread(backup.backup, database, path, overwrite=overwrite, progress=told)
-        return await self._settle(work)
+        return await self._settle(asyncio.to_thread(backup.backup, database, path, overwrite=overwrite, progress=told))
 
     async def check(self, *, progress: Progress | None = None) -> CheckReport:
         """As `ChatStore.check`; it works on a thread, and calls `progress` there."""
@@ -218,27 +217,23 @@ class AsyncChatStore:
         """As `ChatStore.close`."""
         self._check_loop()
         self._closed = True
-        if self._releasing is None and self._core is not None:
-            self._releasing = asyncio.ensure_future(self._end(self._core))
         if self._releasing is None:
-            self._stop_subscriptions()
-        elif not self._releasing.done():
+            self._releasing = asyncio.ensure_future(self._end(self._core))
+        if not self._releasing.done():
             await asyncio.shield(self._releasing)
 
-    async def _end(self, opened: Core) -> None:
+    async def _end(self, opened: Core | None) -> None:
         """Ends what is open and gives everything back. It is a task of its own: a caller that is cancelled half-way
         could not do the rest."""
         try:
-            for unfinished in [] if opened.forked else as_they_end(self._writing):
+            for unfinished in [] if opened is None or opened.forked else as_they_end(self._writing):
                 await unfinished.interrupt()
         finally:
             self._core = None
-            self._stop_subscriptions()
-            await self._release(opened)
-
-    def _stop_subscriptions(self) -> None:
-        for subscription in list(self._subscriptions):
-            subscription.stop()
+            for subscription in list(self._subscriptions):
+                subscription.stop()
+            if opened is not None:
+                await self._release(opened)
 
     async def _release(self, opened: Core) -> None:
         try:

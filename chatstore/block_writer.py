@@ -106,6 +106,7 @@ class BlockWriter:
     def _end(self, ending: Ending) -> Block:
         wait(self._growing.stop)
         block = self._store._write(_end_of(self._growing, ending, refuse=True), self._growing.block.context_id)
+        self._growing.settle()
         self._ended = True
         self._dropped.detach()
         return block
@@ -191,6 +192,7 @@ class AsyncBlockWriter:
         await wait_async(self._growing.stop)
         write = _end_of(self._growing, ending, refuse=True)
         block = await self._store._write(write, self._growing.block.context_id, size=size_of(self._growing.length))
+        self._growing.settle()
         self._ended = True
         self._dropped.detach()
         return block

@@ -176,6 +176,10 @@ class Growing:
         self._made = growing.end_block(transaction, self.context, self.block.index, rest, ending, self._made)
         return self._made
 
+    def settle(self) -> None:
+        """Its end is known to be stored: another one is refused."""
+        self._made = None
+
     def finish_later(self, write: Write[object]) -> None:
         """Has a write that ends the block committed as soon as the database takes it."""
         self._flusher.finish_later(write)

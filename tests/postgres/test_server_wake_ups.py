@@ -24,7 +24,7 @@ from chatstore.databases.postgres.notifying import channel_of
 
 BOUND = 1.0
 """Seconds in which a change is seen without any notice."""
-SUBSCRIBERS, WINDOW = 1_000, 12.0
+SUBSCRIBERS, WINDOW = 1_000, 30.0
 
 
 @contextmanager
