@@ -146,7 +146,7 @@ def test_a_block_ends_in_the_state_that_its_writer_says(client: httpx.Client, st
 
 
 def test_what_a_silent_writer_left_open_is_interrupted_after_the_lease(serve: Any) -> None:
-    client = serve(limits=ServerLimits(lease=0.5)).client()
+    client = serve(limits=ServerLimits(lease=2.0)).client()
     run = client.post("/contexts/c/runs", json={}).json()
     block = client.post("/contexts/c/blocks", json={"run_id": run["id"]}).json()
     params = {"after": block["cursor"], "wait": 30}
@@ -159,7 +159,7 @@ def test_what_a_silent_writer_left_open_is_interrupted_after_the_lease(serve: An
 
 
 def test_a_writer_that_renews_keeps_its_block_open(serve: Any) -> None:
-    client = serve(limits=ServerLimits(lease=1.0)).client()
+    client = serve(limits=ServerLimits(lease=2.0)).client()
     kept = client.post("/contexts/c/blocks", json={}).json()["id"]
     dropped = client.post("/contexts/c/blocks", json={}).json()["id"]
     while client.get(f"/contexts/c/blocks/{dropped}").json()["state"] == "open":

@@ -216,7 +216,7 @@ def test_a_write_that_raised_has_not_taken_its_text_over_http_either(serve: Call
 
 
 def test_the_lease_of_what_is_open_is_renewed(serve: Callable[..., Served]) -> None:
-    served = serve(limits=ServerLimits(lease=0.5))
+    served = serve(limits=ServerLimits(lease=1.0))
     with ChatStore(served.url, token=served.token()) as remote:
         history = remote.history("c")
         with history.run() as run:
@@ -231,7 +231,7 @@ def test_the_leases_of_more_than_one_request_names_are_renewed(
     serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chatstore.remote.core._NAMED", 2)
-    served = serve(limits=ServerLimits(lease=0.5))
+    served = serve(limits=ServerLimits(lease=1.0))
     with ChatStore(served.url, token=served.token()) as remote:
         history = remote.history("c")
         with history.run(), history.run(), history.run():
