@@ -100,7 +100,7 @@ class Core:
         self.lease: LeaseHolder = LeaseHolder(self.committer, self.flusher, options.lease)
         self.faces = 0
         self._owner = Owner()
-        self._watch = Watch(processes.machine(), processes.is_gone, processes.is_stopped)
+        self._watch = Watch(processes.machine(), processes.is_gone)
         self._version: object = None
         self._next_look = 0.0
         self._pruned_to = 0

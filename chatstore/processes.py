@@ -37,17 +37,11 @@ def is_gone(pid: int, start: int) -> bool:
     except OSError:
         pass
     now = started(pid)
-    return bool(start and now) and (now != start or _state(pid) == "Z")
+    return bool(start and now) and (now != start or _is_zombie(pid))
 
 
-def is_stopped(pid: int, start: int) -> bool:
-    """Whether the process of that id and start is there and stopped, by a signal or a debugger; False where that cannot
-    be known."""
-    return bool(start) and started(pid) == start and _state(pid) in ("T", "t")
-
-
-def _state(pid: int) -> str:
+def _is_zombie(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (OSError, IndexError):
-        return ""
+        return False

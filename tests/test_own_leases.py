@@ -173,16 +173,6 @@ def test_who_cannot_renew_because_another_keeps_all_from_writing_is_not_taken_fo
         assert (holder.wait(20), store.history("c").runs()[0].state) == (0, "completed")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to tell who is stopped")
-def test_a_process_of_this_machine_that_is_stopped_for_longer_than_its_lease_keeps_its_runs(path: Path) -> None:
-    with followed_holder(path) as (holder, store):
-        holder.send_signal(signal.SIGSTOP)
-        watched_for(store, 2.5)
-        holder.send_signal(signal.SIGCONT)
-        holder.communicate("go on\n", timeout=20)
-        assert (holder.wait(20), store.history("c").runs()[0].state) == (0, "completed")
-
-
 def test_in_a_store_that_nobody_writes_to_a_holder_that_is_not_seen_ends_after_its_lease(path: Path) -> None:
     with followed_holder(path) as (holder, store):
         with closing(sqlite3.connect(path, isolation_level=None)) as conn:

@@ -2,7 +2,7 @@
 
 A lease is judged by how often it was renewed and never by a time that its holder wrote: clocks jump and differ.
 Only time in which this process was looking counts, so a machine that slept has seen nothing. Of a long silence that
-counts alone in which the holder could have renewed: not while it is stopped, nor while somebody keeps all from writing.
+counts alone in which the holder could have renewed, and nobody kept all from writing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,9 @@ LONGEST_GAP = 2.0
 class Watch:
     """What one process has seen of the leases of others."""
 
-    def __init__(
-        self, machine: str, is_gone: Callable[[int, int], bool], is_stopped: Callable[[int, int], bool]
-    ) -> None:
+    def __init__(self, machine: str, is_gone: Callable[[int, int], bool]) -> None:
         self._machine = machine
         self._is_gone = is_gone
-        self._is_stopped = is_stopped
         self._seen: dict[int, tuple[int, float, bool]] = {}
         self._last_look: float | None = None
 
@@ -44,8 +41,7 @@ class Watch:
             # Any other count is a sign of life, a lower one, too: a restore or a server's crash may take beats back.
             silent = before + gap if beats == lease.beats else 0.0
             here = lease.machine == self._machine
-            stopped = here and silent > lease.seconds / 2 and self._is_stopped(lease.pid, lease.started)
-            keeps = stopped or (silent > lease.seconds / 2 and not can_write())
+            keeps = silent > lease.seconds / 2 and not can_write()
             if keeps or kept:  # also what ended a moment ago: the holder has had no time yet
                 silent = min(silent, before)
             self._seen[lease.id] = (lease.beats, silent, keeps)

@@ -23,8 +23,8 @@ def never() -> bool:
     return False
 
 
-def watch(gone: tuple[int, int] | None = None, stopped: set[int] | None = None) -> Watch:
-    return Watch("here", lambda pid, started: (pid, started) == gone, lambda pid, _: pid in (stopped or set()))
+def watch(gone: tuple[int, int] | None = None) -> Watch:
+    return Watch("here", lambda pid, started: (pid, started) == gone)
 
 
 def look(
@@ -95,15 +95,6 @@ def test_time_in_which_nobody_could_write_is_no_silence_and_the_holder_has_half_
     watching = watch()
     assert look(watching, range(100), can_write=never) == [[]] * 100
     assert [bool(dead) for dead in look(watching, range(100, 105))] == [False, False, False, False, True]
-
-
-def test_a_holder_that_is_stopped_on_this_machine_is_not_silent_and_one_elsewhere_is() -> None:
-    here, stopped = replace(LEASE, machine="here"), {10}
-    watching = watch(stopped=stopped)
-    assert look(watching, range(100), here) == [[]] * 100
-    stopped.clear()
-    assert [bool(dead) for dead in look(watching, range(100, 105), here)] == [False, False, False, False, True]
-    assert [bool(dead) for dead in look(watch(stopped={10}), [0, 2, 4, 6])] == [False, False, False, True]
 
 
 def test_whether_anybody_can_write_is_asked_once_in_a_look_and_only_where_some_are_silent_for_long() -> None:
