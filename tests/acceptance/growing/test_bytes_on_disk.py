@@ -97,12 +97,7 @@ TOO_MUCH = "with tokens of 4 bytes 12.3 bytes for each of text while it grows, a
         pytest.param(
             SLOWLY,
             10.0,
-            marks=[
-                pytest.mark.slow,
-                pytest.mark.timed,
-                # Not strict: a busy machine gathers more tokens in a piece, and is below the bound.
-                pytest.mark.xfail(reason=TOO_MUCH, raises=OverBound, strict=False),
-            ],
+            marks=[pytest.mark.slow, pytest.mark.timed, pytest.mark.xfail(reason=TOO_MUCH, raises=OverBound)],
             id="its_own_piece",
         ),
         (0.0, 3.0),
