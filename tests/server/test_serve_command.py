@@ -159,7 +159,7 @@ def test_tabs_that_come_and_go_are_not_told_on_the_terminal(start: Start) -> Non
         connect(address)
     server.stop()
     told = server.error_log.read_text().splitlines()
-    assert [line.split()[0] for line in told] == ["serving", "stopped"]
+    assert [line.split()[0] for line in told] == ["a", "serving", "stopped"]  # the first names the new store
 
 
 def test_running_a_server_leaves_the_logging_of_its_process_alone() -> None:
