@@ -89,6 +89,8 @@ class Follower:
 
     def _read_moved(self) -> bool:
         channels = self._followed.channels()
+        if not channels:  # the whole store is followed, by others
+            return False
         names = [channel.context_id for channel in channels]
         moved, self._place = self._database.moved(self._conn, names, self._place)
         if moved is None:

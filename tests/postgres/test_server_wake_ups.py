@@ -110,6 +110,16 @@ def test_where_nobody_can_be_listened_to_that_is_said_once_and_changes_are_looke
     assert "s3cr3t" not in said
 
 
+def test_a_store_that_is_followed_as_a_whole_alone_is_followed_without_a_failure(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ChatStore(url) as store, ChatStore(beside(url)) as other, Watcher(store) as watcher:
+        for number in range(3):
+            other.history("c").append_user_message(f"message {number}")
+            watcher.next()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_thousand_idle_subscribers_have_one_connection_that_listens_and_ask_less_than_twice_a_second(
