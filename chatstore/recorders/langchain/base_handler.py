@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Collection
 from functools import partial
 from importlib import import_module
@@ -81,9 +82,9 @@ class BaseHandler(GraphHandler, Generic[H, I]):  # type: ignore[misc, unused-ign
         """The runs of the invocations that go on."""
         return [one.writer.scope.id for one in self._invocations.going]
 
+    @abstractmethod
     def _make(self, event: Told) -> I:
         """The invocation that begins with an event."""
-        raise NotImplementedError
 
 
 def _check_history(history: Any, wanted: type) -> None:
