@@ -84,6 +84,8 @@ def test_an_idle_transaction_of_somebody_else_delays_the_feed_and_only_the_feed(
         assert everything.text(SOON) == "meanwhile"
 
 
+@pytest.mark.slow
+@pytest.mark.timed
 def test_the_feed_goes_on_soon_after_the_transaction_that_it_waited_for(url: str) -> None:
     with ChatStore(url) as store, ChatStore(beside(url)) as other, Watcher(store) as everything:
         delays = []

@@ -107,6 +107,7 @@ def test_a_store_has_one_connection_to_tell_and_to_hear_and_none_before_it_does(
             assert sum(thread.name == "chatstore-nats" for thread in threading.enumerate()) == 1
 
 
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 def test_when_the_server_is_killed_and_comes_back_nothing_is_missed_and_that_is_said_once(
     url: str, nats: NatsServer, caplog: pytest.LogCaptureFixture
@@ -134,6 +135,7 @@ def test_when_the_server_is_killed_and_comes_back_nothing_is_missed_and_that_is_
     assert len(warnings_of(caplog)) == 4
 
 
+@pytest.mark.timed
 def test_where_there_is_no_server_changes_are_looked_for_and_it_closes_at_once(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

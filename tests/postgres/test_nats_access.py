@@ -47,6 +47,7 @@ def test_who_is_let_in_hears_and_who_is_not_is_told_so_without_the_password(
     assert "s3cr3t" not in caplog.text
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("denied", ["subscribe", "publish"])
 def test_what_the_server_does_not_permit_is_said_once_and_costs_less_than_a_second(
     url: str, tmp_path: Path, denied: str, caplog: pytest.LogCaptureFixture

@@ -117,6 +117,7 @@ def send(server: NatsServer, subject: str, payload: bytes) -> None:
             said += client.recv(4096)
 
 
+@pytest.mark.timed
 def test_a_server_that_says_nothing_holds_up_neither_writers_nor_the_end(url: str) -> None:
     with ExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -135,6 +136,7 @@ def test_a_server_that_says_nothing_holds_up_neither_writers_nor_the_end(url: st
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.timeout(120)
 def test_a_network_that_swallows_everything_is_noticed_and_costs_less_than_a_second(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -178,39 +178,35 @@ def test_the_place_up_to_which_changes_are_gone_never_goes_back(url: str, pauses
 def test_an_interrupt_in_a_commit_leaves_nothing_half_done_and_nothing_twice(url: str) -> None:
     said = other_processes.run(
         """
-        import os, random, signal, sys, threading, time
+        import os, random, signal, sys, threading
         from chatstore import ChatStore
-        chance = random.Random(5)
-        told, done = [], threading.Event()
-        def interrupt():
+        chance, armed, told, done = random.Random(5), False, [], threading.Event()
+        def interrupt(*_):
+            global armed
+            if armed:
+                armed = False  # a second signal would mean that nothing is to be waited for
+                raise KeyboardInterrupt
+        def keep_signalling():
             while not done.wait(chance.uniform(0.002, 0.03)):
-                if armed.is_set():
-                    os.kill(os.getpid(), signal.SIGINT)
-        armed = threading.Event()
+                os.kill(os.getpid(), signal.SIGINT)
+        signal.signal(signal.SIGINT, interrupt)
         with ChatStore(sys.argv[1]) as store:
             history = store.history("c")
             def beside():
                 for number in range(60):
                     told.append(history.append_user_message(f"beside {number}").text)
             neighbour = threading.Thread(target=beside)
-            thread = threading.Thread(target=interrupt)
+            thread = threading.Thread(target=keep_signalling)
             neighbour.start(), thread.start()
             interrupted = 0
             for number in range(300):
                 try:
-                    armed.set()
+                    armed = True
                     text = history.append_user_message(f"main {number}").text
-                    armed.clear()
+                    armed = False
                     told.append(text)
                 except KeyboardInterrupt:
                     interrupted += 1
-                finally:
-                    while True:
-                        try:
-                            armed.clear()
-                            break
-                        except KeyboardInterrupt:
-                            pass
             done.set()
             thread.join(), neighbour.join()
             stored = [block.text for block in history.get_messages(limit=1000)]
@@ -240,6 +236,7 @@ def test_a_store_that_closes_while_a_commit_waits_stores_it(url: str) -> None:
         assert [block.text for block in again.history("c").get_messages()] == ["waits"]
 
 
+@pytest.mark.timed
 async def test_cancelled_appends_and_reads_leave_no_lock_and_no_connection(url: str) -> None:
     async with AsyncChatStore(url) as store, AsyncChatStore(beside(url)) as other:
         history = store.history("c")

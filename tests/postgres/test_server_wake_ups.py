@@ -36,6 +36,7 @@ def asking(url: str) -> Iterator[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize("watched", ["one context", "the store"])
 def test_without_any_notice_a_change_is_seen_within_a_second(url: str, watched: str) -> None:
     with ChatStore(url, wake="none") as store, ChatStore(beside(url)) as other:
@@ -77,6 +78,8 @@ def test_a_change_whose_notice_is_lost_is_seen_while_notices_of_others_keep_comi
                 telling.join()
 
 
+@pytest.mark.slow
+@pytest.mark.timed
 def test_one_whose_listener_was_ended_sees_the_next_change_within_a_second_and_listens_again(url: str) -> None:
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND query LIKE '%%pg_notify%%'"
     with ChatStore(url) as store, ChatStore(beside(url)) as other, asking(url) as ask:
@@ -92,6 +95,8 @@ def test_one_whose_listener_was_ended_sees_the_next_change_within_a_second_and_l
                 assert (True,) in ended
 
 
+@pytest.mark.slow
+@pytest.mark.timed
 def test_where_nobody_can_be_listened_to_that_is_said_once_and_changes_are_looked_for(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 _AT_EXIT = 0.2
 """Seconds that a process that ends waits for others."""
 _LOOKS_EVERY = 0.75
-_WATCHES_EVERY = 1.9
-"""Together not two queries a second of a process in which nothing happens."""
+_WATCHES_EVERY = 2.9
+"""Together not two queries a second of a process in which nothing happens, with what a transaction in another database
+of the server costs, now and then."""
 _HOLDS_AT_ONCE = 100
 """The locks of a whole server are in one table of some 13,000 places, by default; who finds it full, fails."""
 _LONGEST_PAUSE = "10s"

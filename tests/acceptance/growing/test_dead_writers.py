@@ -15,7 +15,7 @@ from chatstore import ChatStore
 from growing.many_streams import text_of
 from growing.processes import Process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
 
 STREAMS, CONTEXTS = 50, 10
 AT_ONCE = 1.0

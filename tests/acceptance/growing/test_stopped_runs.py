@@ -85,6 +85,7 @@ def stop_late(stopped: Any, cancelled_at: float) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize("pause", [0.005, 0.3], ids=["fast", "slow"])
 def test_a_stop_from_another_process_stops_the_writer_and_ends_those_who_resume(tmp_path: Path, pause: float) -> None:
     path = tmp_path / "chat.db"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from data_support import report
 
 from chatstore import AsyncChatStore, AsyncHistory, BlockAdded, Change, ChatStore, History, RunStarted
@@ -39,6 +40,8 @@ def print_times(face: str, times: list[float]) -> None:
     report(f"submit, {face}: median {statistics.median(ordered):.1f} ms, from {ordered[0]:.1f} to {ordered[-1]:.1f} ms")
 
 
+@pytest.mark.slow
+@pytest.mark.timed
 def test_submit_returns_while_the_agent_sleeps_and_its_cursor_is_before_the_prompt(store: ChatStore) -> None:
     awake = threading.Event()
 
@@ -61,6 +64,8 @@ def test_submit_returns_while_the_agent_sleeps_and_its_cursor_is_before_the_prom
     assert statistics.median(times) < WITHIN
 
 
+@pytest.mark.slow
+@pytest.mark.timed
 async def test_submit_on_an_event_loop_returns_while_the_agent_sleeps(async_store: AsyncChatStore) -> None:
     awake = asyncio.Event()
 
