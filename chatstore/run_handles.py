@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from functools import partial
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from chatstore.history import History
 
 T = TypeVar("T")
-_LOOK = 0.02
-"""Seconds between two looks for the end of a run that somebody waits for."""
 _log = logging.getLogger(__name__)
 
 
@@ -48,12 +45,10 @@ class RunHandle(Generic[T]):
 
     def wait(self, timeout: float | None = None) -> Run | None:
         """The run once it has ended, when none of its blocks is open any more; None if that takes longer."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (run := self.history.get_run(self.run.id)).state == "running":
-            left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
-            if left <= 0:
-                return None
-            time.sleep(left)
+        with self.history.subscribe(after="now", run=self.run.id, types=(), timeout=timeout) as changes:
+            while (run := self.history.get_run(self.run.id)).state == "running":
+                if next(changes, None) is None:
+                    return None
         return run
 
     def result(self, timeout: float | None = None) -> T:
@@ -114,12 +109,10 @@ class AsyncRunHandle(Generic[T]):
 
     async def wait(self, timeout: float | None = None) -> Run | None:
         """As `RunHandle.wait`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (run := await self.history.get_run(self.run.id)).state == "running":
-            left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
-            if left <= 0:
-                return None
-            await asyncio.sleep(left)
+        async with self.history.subscribe(after="now", run=self.run.id, types=(), timeout=timeout) as changes:
+            while (run := await self.history.get_run(self.run.id)).state == "running":
+                if await anext(changes, None) is None:
+                    return None
         return run
 
     async def result(self, timeout: float | None = None) -> T:

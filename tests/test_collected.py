@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from dropped import collected
 from held import until
 
 from chatstore import ChatStore, History, StoreBusy
@@ -45,27 +45,6 @@ def flushes_in_the_end(history: History) -> Iterator[None]:
         finally:
             block.write("so far")
             block.flush()
-
-
-def collected(lock: Any, generator: Callable[..., Iterator[None]], *given: Any) -> None:
-    """Drops a generator half-way, in a circle, and has it collected with a lock held."""
-
-    def work() -> None:
-        circle: list[Any] = [generator(*given)]
-        circle.append(circle)
-        next(circle[0])
-        gc.disable()
-        try:
-            del circle
-            with lock:
-                gc.collect()
-        finally:
-            gc.enable()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(20)
-    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("generator", [writes_a_block, writes_in_a_run, records, flushes_in_the_end])

@@ -150,6 +150,8 @@ def _filters() -> Iterator[dict[str, Any]]:
 
 def _check(plans: dict[str, list[str]]) -> None:
     for statement, plan in plans.items():
+        if "WHERE 0 = 1" in statement:  # nothing is asked for, and SQLite looks at nothing
+            continue
         assert not _scans(plan), f"{_scans(plan)}\n{statement}\n{plan}"
 
 

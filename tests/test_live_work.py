@@ -17,9 +17,7 @@ from chatstore import (
     AsyncChatStore,
     Change,
     ChatStore,
-    StorageError,
     StoreClosed,
-    Subscription,
 )
 from chatstore.cursor import CursorFactory
 from chatstore.kinds import Selection
@@ -150,55 +148,6 @@ async def test_everyone_who_waits_is_made_to_look_again_within_so_many_turns(pat
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("error", [SystemExit(), RuntimeError(), OSError(24, "Too many open files")])
-def test_nobody_waits_for_a_thread_that_is_gone(path: Path, error: BaseException) -> None:
-    def fail(_: object) -> None:
-        raise error
-
-    with ChatStore(path) as store:
-        hub_of(store)._look_after = fail
-        raised: list[BaseException] = []
-
-        def follow(subscription: Subscription) -> None:
-            try:
-                next(subscription)
-            except BaseException as caught:
-                raised.append(caught)
-
-        thread = threading.Thread(target=follow, args=(store.history("c").subscribe(),), daemon=True)
-        thread.start()
-        thread.join(20)
-        assert [type(caught) for caught in raised] == [StorageError]
-        for ending in threading.enumerate():
-            if ending.name == "chatstore-hub":
-                ending.join(20)
-
-
-def test_who_subscribes_after_the_thread_has_ended_gets_a_new_one(path: Path) -> None:
-    def fail(_: object) -> None:
-        raise RuntimeError("no")
-
-    def join_ended() -> None:
-        for ending in threading.enumerate():
-            if ending.name == "chatstore-hub":
-                ending.join(20)
-
-    with ChatStore(path) as store:
-        hub = hub_of(store)
-        look_after, hub._look_after = hub._look_after, fail
-        with pytest.raises(StorageError, match="RuntimeError: no"):
-            next(store.history("c").subscribe())
-        join_ended()
-        hub._look_after = look_after
-        store.history("c").append_user_message("x")
-        with store.history("c").subscribe() as changes:
-            next(changes)
-            assert next(store.history("d").subscribe(timeout=0), None) is None
-            assert hub._thread is not None
-            assert hub._thread.is_alive()
 
 
 def test_a_hub_that_is_closed_takes_nobody_and_starts_nothing(path: Path) -> None:

@@ -68,6 +68,7 @@ class Hub:
         self._owner = Owner()
         self._patience = Patience(database, time.monotonic)
         self._failing = False
+        self._not_before = 0.0
         self._ending = threading.Event()
         self._closed = False
 
@@ -202,6 +203,7 @@ class Hub:
     def _follow_on(self) -> None:
         """Follows until the hub is closed, over what passes by itself: the channels stay, and are read on."""
         self._patience = Patience(self._database, time.monotonic)
+        self._ending.wait(max(self._not_before - time.monotonic(), 0.0))
         while not self._closed:
             try:
                 with self._database.readers.connect() as conn:
@@ -239,6 +241,7 @@ class Hub:
             self._channels, self._views = WeakValueDictionary(), WeakValueDictionary()
             self._stale.clear()
             self._thread = None
+            self._not_before = time.monotonic() + self._database.looks_every  # it fails again, perhaps
             for channel in channels:
                 channel.failure = error
         self._wake(woken)
