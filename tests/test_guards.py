@@ -27,6 +27,8 @@ from chatstore.databases import checkpoints
 from chatstore.databases.guard import INDEXED, OPEN, LockGuard
 from chatstore.databases.versions import has_reset_bug
 
+pytestmark = pytest.mark.slow
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the guard is a Linux lock")
 
 _APPEND_AND_CLOSE = """

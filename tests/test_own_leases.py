@@ -21,6 +21,8 @@ from chatstore import AsyncChatStore, ChatStore
 from chatstore.databases.files import StoreFiles
 from chatstore.operations import leases, running
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_store_that_closes_gives_its_lease_back_and_has_nothing_to_report(
     path: Path, caplog: pytest.LogCaptureFixture

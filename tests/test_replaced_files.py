@@ -24,6 +24,8 @@ from replacing import (
 
 from chatstore import AsyncChatStore, BlockAdded, ChatStore, StoreReplaced
 
+pytestmark = pytest.mark.slow
+
 TOLD_WITHIN = 5.0
 """Seconds in which a subscriber learns of it; the store looks twice a second."""
 

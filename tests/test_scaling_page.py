@@ -13,6 +13,8 @@ import pytest
 from benchmarks import scaling
 from benchmarks.scaling_model import Costs, Setting, simulate
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

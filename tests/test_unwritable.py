@@ -21,6 +21,8 @@ from chatstore import (
     StoreFull,
 )
 
+pytestmark = pytest.mark.slow
+
 root_only = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a file system or changes the user: needs root"
 )

@@ -14,6 +14,8 @@ from figures import report
 
 from chatstore import ChatStore
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_interrupts_tear_no_batch_and_fail_no_neighbour(tmp_path: Path, rounds: int) -> None:

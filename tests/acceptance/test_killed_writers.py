@@ -19,6 +19,8 @@ from victim import FACES
 
 from chatstore import Block, ChatStore
 
+pytestmark = pytest.mark.slow
+
 CONTEXTS = ["a", "b"]
 DURABILITIES = ("message", "token")
 CHECK_EVERY = 10

@@ -15,6 +15,8 @@ from figures import report
 
 from chatstore import ChatStore
 
+pytestmark = pytest.mark.slow
+
 CONTEXTS = [f"context {number}" for number in range(5)]
 FACES = ("sync", "async", "both")
 

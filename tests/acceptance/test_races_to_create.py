@@ -14,6 +14,8 @@ from figures import report
 
 from chatstore import ChatStore
 
+pytestmark = pytest.mark.slow
+
 HEAD_START = 0.005
 """Seconds between the call to start and the start, so that the last rival has heard it too."""
 

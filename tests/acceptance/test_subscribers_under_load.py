@@ -21,6 +21,8 @@ from test_many_writers import CONTEXTS, make_store, start, writers
 
 from chatstore import BlockAdded, Change, ChatStore
 
+pytestmark = pytest.mark.slow
+
 WAKERS = ("auto", "none", "poll", "watchfiles")
 
 

@@ -17,6 +17,8 @@ from figures import report
 
 from chatstore import ChatStore
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = "support/42 – Zürich"
 RESUME = re.compile(r"^resume with: .*--after (\S+)$", re.MULTILINE)
 WRITERS = 3

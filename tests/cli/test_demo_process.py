@@ -13,6 +13,8 @@ from chatstore import ChatStore
 from chatstore.demo.agent import Agent
 from chatstore.demo.process import AgentFailed, AgentProcess
 
+pytestmark = pytest.mark.slow
+
 APPENDS = """
 import sys
 from chatstore import ChatStore

@@ -13,6 +13,8 @@ import pytest
 from chatstore import ChatStore
 from chatstore.databases.sqlite_file import APPLICATION_ID
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = [sys.executable, "-c", "from chatstore.cli import main; main()"]
 
 

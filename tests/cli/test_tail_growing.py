@@ -21,6 +21,8 @@ from typer.testing import Result
 from chatstore import ChatStore
 from chatstore.history import History
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Process]
 Run = Callable[..., Result]
 

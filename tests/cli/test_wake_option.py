@@ -17,6 +17,8 @@ from typer.testing import Result
 from chatstore import ChatStore
 from chatstore.databases.postgres.database import PostgresDatabase
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def url() -> Iterator[str]:

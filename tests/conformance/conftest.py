@@ -9,6 +9,8 @@ import pytest
 
 from chatstore.testing import conformance
 
+ASKED: Final = "test_sync_store.py"
+"""The file of the store of which a plain run asks everything."""
 QUICK: Final = (
     conformance.Appending,
     conformance.Endings,
@@ -20,20 +22,28 @@ QUICK: Final = (
     conformance.Streams,
     conformance.Submitting,
 )
-"""What the others ask is answered at the server; `.ci/run` has them too."""
-OVER_HTTP: Final = frozenset({"test_remote_async.py", "test_remote_sync.py"})
+"""What it asks of an event loop, of PostgreSQL and over HTTP, too; `.ci/run` asks them the rest."""
 TWIN: Final = "test_remote_async.py"
-"""What of the way an event loop takes is its own has tests in `tests/server`."""
-REFUSED: Final = {*vars(conformance.Refusing), "test_a_malformed_cursor_is_refused"}
-"""What is refused before a database is asked: a plain run asks one face and one database."""
-ASKED: Final = "test_sync_store.py"
+"""What of the way an event loop takes over HTTP is its own has tests in `tests/server`."""
+THOROUGH: Final = (
+    "agrees_with_the_model",
+    "resumes_anywhere",
+    "any_text",
+    "never_moves_the_cursor",
+    "bursts_of_any_size",
+    "many_follow",
+    "many_filters",
+    "one_who_never_reads",
+)
+"""In the names of promises that take hundreds of examples, or several writers: a plain run asks them once."""
 
 
 def is_slow(file: str, test: str | None) -> bool:
     """Whether a plain run leaves a test of the suite out in the file of one store."""
-    if file in OVER_HTTP:
-        return file == TWIN or test not in {name for part in QUICK for name in vars(part)}
-    return test in REFUSED and file != ASKED
+    if file == ASKED or test is None or not hasattr(conformance.ConformanceSuite, test):
+        return False
+    chosen = any(test in vars(part) for part in QUICK) and not any(word in test for word in THOROUGH)
+    return file == TWIN or not chosen
 
 
 @pytest.hookimpl(tryfirst=True)

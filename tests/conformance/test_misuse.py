@@ -14,6 +14,8 @@ from other_processes import FORKING, run
 
 from chatstore import AsyncChatStore, ChatStore, StoreClosed, WrongEventLoop, core
 
+pytestmark = pytest.mark.slow
+
 _FORK = (
     FORKING
     + """

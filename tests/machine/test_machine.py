@@ -25,6 +25,8 @@ from machine.places import Files, Places, Server
 from machine.served import Served, ServedMachine
 from machine.twins import TwinMachine, Twins, TwoPlaces
 
+pytestmark = pytest.mark.slow
+
 M = TypeVar("M", bound=WholeMachine)
 
 SYNCS_NOTHING = {"durability": "token"}

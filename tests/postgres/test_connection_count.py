@@ -18,6 +18,8 @@ from sqlalchemy.engine import make_url
 from chatstore import AsyncChatStore, ChatStore
 from chatstore.core import Core
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 60
 """Reads at once: more than there are connections for."""
 

@@ -20,6 +20,8 @@ from chatstore.errors import StorageError, StoreUnavailable
 from chatstore.operations import leases
 from chatstore.writing.groups import _Try
 
+pytestmark = pytest.mark.slow
+
 RECOVERED = 20
 """Seconds after which a connection that has gone silent was given up: see `connecting.SETTINGS`."""
 

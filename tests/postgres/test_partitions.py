@@ -12,6 +12,8 @@ from chatstore import ChatStore, InvalidInput
 from chatstore.migrate import migrate
 from chatstore.schema import SCHEMA_VERSION
 
+pytestmark = pytest.mark.slow
+
 IN_PARTS = {"append_keys", "block_blobs", "blocks", "changes", "runs", "tags"}
 LOCAL = {
     "store_info": "what the store says of itself: a few rows",

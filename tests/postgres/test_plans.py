@@ -12,6 +12,8 @@ from psycopg import sql
 
 from chatstore import BlockDraft, ChatStore, History, Tag
 
+pytestmark = pytest.mark.slow
+
 TURNS, STEPS = 1_000, 10
 FEW = 50
 AS_OFTEN = 12

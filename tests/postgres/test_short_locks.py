@@ -19,6 +19,8 @@ from chatstore.databases.postgres.inspecting import ServerInspector
 from chatstore.operations import erasing, retaining
 from chatstore.operations.transaction import ContextRef, Transaction
 
+pytestmark = pytest.mark.slow
+
 HARMLESS = {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
 
 

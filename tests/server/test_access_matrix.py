@@ -18,6 +18,8 @@ from fastapi.routing import iter_route_contexts
 from http_support import SECRET, Served, append, events, problem
 from websockets.exceptions import InvalidStatus
 
+pytestmark = pytest.mark.slow
+
 PUBLIC = {"/", "/healthz", "/readyz", "/openapi.json", "/page"}
 OWN = {"/tokens", "/leases", "/texts", "/store"}
 """They act within the caller's own reach, whatever that is."""

@@ -17,6 +17,8 @@ from http_support import DEADLINE, Served, append, events, eventually, problem
 from chatstore.server import ServerLimits
 from chatstore.wire.names import segment
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[..., Served]
 FORMS = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "")
 

@@ -23,6 +23,8 @@ from schemathesis.checks import CHECKS
 
 from chatstore.server import ServerLimits
 
+pytestmark = pytest.mark.slow
+
 QUICK_CASES = 75
 SPARE = 1.3
 """Of some endpoints there are fewer cases than are asked for."""

@@ -20,6 +20,8 @@ from websockets.sync.client import connect
 
 from chatstore.server.serving import listening, run
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., ServerProcess]
 
 

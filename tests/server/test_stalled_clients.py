@@ -17,6 +17,8 @@ from websockets.exceptions import ConnectionClosed
 from chatstore import ChatStore
 from chatstore.server import ServerLimits
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1 << 20
 SIZE = 8 * MEGABYTE
 """Of a text that no buffer of a system takes as a whole."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -156,6 +156,7 @@ class Windowed(RuleBasedStateMachine):
 
 
 TestWindowed = Windowed.TestCase
+TestWindowed.settings = settings(max_examples=30)
 
 
 def test_a_tail_gives_out_what_its_selection_means_and_moves_over_the_rest() -> None:

@@ -14,6 +14,8 @@ from data_support import report
 from chatstore import ChatStore, History
 from growing.streams import tokens
 
+pytestmark = pytest.mark.slow
+
 TURNS, AT_ONCE = 200, 20
 TURN_BYTES = 1_000
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from recorder_promises import RecorderPromises, StreamPromises, Subject
 
+pytestmark = pytest.mark.slow
+
 
 class TestChat(RecorderPromises):
     subject = Subject("sdk_events:whole_chat", begun=3, partial="Hel", ends=10)

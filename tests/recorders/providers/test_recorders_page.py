@@ -20,6 +20,8 @@ from test_readme import python_of
 from chatstore import ChatStore
 from chatstore.recorders import RecordOptions
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "recorders.md").read_text(encoding="utf-8")
 STREAMS = {"completions": [*frames.CHAT, frames.DONE], "responses": frames.RESPONSES, "messages": frames.MESSAGE}
