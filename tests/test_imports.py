@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -153,7 +154,10 @@ def for_types_or_later(node: ast.AST) -> bool:
     return for_types(node) or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
-IMPORTS = [(module, imported, line) for module in MODULES for imported, line in imports(module, for_types)]
+@cache
+def all_imports() -> list[tuple[str, str, int]]:
+    """Which module imports which of the package, and in which line."""
+    return [(module, imported, line) for module in MODULES for imported, line in imports(module, for_types)]
 
 
 def test_every_module_has_its_layer() -> None:
@@ -163,7 +167,7 @@ def test_every_module_has_its_layer() -> None:
 def test_imports_go_downward_only() -> None:
     upward = [
         f"{module}:{line} imports {imported}"
-        for module, imported, line in IMPORTS
+        for module, imported, line in all_imports()
         if room(module) != room(imported) and LEVELS[room(module)] <= LEVELS[room(imported)]
     ]
     assert not upward
@@ -177,7 +181,7 @@ def test_modules_do_not_load_each_other_in_a_circle() -> None:
 def test_the_faces_use_the_public_package_with_few_exceptions() -> None:
     beneath = {
         (inside(module), inside(imported))
-        for module, imported, _ in IMPORTS
+        for module, imported, _ in all_imports()
         if room(module) in FACES and not is_public(imported)
     }
     assert beneath == BENEATH_THE_FACES.keys()
