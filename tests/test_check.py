@@ -138,7 +138,9 @@ def dump(path: Path) -> dict[str, list]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("turns", [40, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "turns", [40, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)])]
+)
 def test_a_bit_of_the_file_itself_is_found_or_changes_nothing_that_is_stored(tmp_path: Path, turns: int) -> None:
     path = tmp_path / "chat.db"
     fill(path)

@@ -53,7 +53,9 @@ def check(path: Path) -> list:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flips", [40, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "flips", [40, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)])]
+)
 def test_after_any_turned_bit_the_store_is_sound_again_and_sound_blocks_are_as_they_were(
     path: Path, flips: int
 ) -> None:

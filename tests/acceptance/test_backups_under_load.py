@@ -52,7 +52,7 @@ def check_backup(path: Path, told: list[dict[str, Any]], blocks: int) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backups", "processes", "appends"),
-    [(4, 3, 600), pytest.param(20, 4, 8_000, marks=[pytest.mark.slow, pytest.mark.timeout(500)])],
+    [(4, 3, 600), pytest.param(20, 4, 8_000, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(500)])],
 )
 def test_backups_under_load_are_prefixes_with_all_that_was_acknowledged(
     tmp_path: Path, backups: int, processes: int, appends: int

@@ -26,7 +26,9 @@ def names_it(problems, flip: Flip) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flips", [200, pytest.param(3_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize(
+    "flips", [200, pytest.param(3_000, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)])]
+)
 def test_every_bit_that_was_turned_is_found_and_named(tmp_path: Path, flips: int) -> None:
     path = tmp_path / "chat.db"
     fill_all(path)

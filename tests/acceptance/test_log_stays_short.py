@@ -105,7 +105,10 @@ def child(code: str, *values: object, seconds: float) -> Child:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("appends", "subscribers", "stalled"),
-    [(6_000, 10, 2), pytest.param(100_000, 50, 5, marks=[pytest.mark.slow, pytest.mark.timeout(1_500)])],
+    [
+        (6_000, 10, 2),
+        pytest.param(100_000, 50, 5, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(1_500)]),
+    ],
 )
 def test_the_log_stays_short_beside_many_subscribers_of_which_some_stand_still(
     path: Path, appends: int, subscribers: int, stalled: int

@@ -26,7 +26,7 @@ PARTS = 5
 it keeps. 5,000 times anything of half a kilobyte are more."""
 
 many = pytest.mark.parametrize(
-    "times", [1_000, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+    "times", [1_000, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)])]
 )
 
 
@@ -117,7 +117,9 @@ async def test_async_subscriptions_cancelled_while_they_wait_leave_nothing(tmp_p
     assert grown < GROWTH
 
 
-@pytest.mark.parametrize("times", [200, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "times", [200, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)])]
+)
 def test_stores_opened_and_closed_leave_nothing(tmp_path: Path, times: int) -> None:
     async def once() -> None:
         async with AsyncChatStore(tmp_path / "chat.db") as store:

@@ -65,7 +65,10 @@ def check_subscriber(stretches: list[dict[str, Any]], log: list[Change]) -> int:
 
 @pytest.mark.parametrize(
     ("processes", "appends", "subscribers", "disconnects"),
-    [(2, 150, 8, 10), pytest.param(8, 2_000, 20, 100, marks=[pytest.mark.slow, pytest.mark.timeout(500)])],
+    [
+        (2, 150, 8, 10),
+        pytest.param(8, 2_000, 20, 100, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(500)]),
+    ],
 )
 def test_what_subscribers_saw_put_together_is_the_history_under_their_filter(
     tmp_path: Path, processes: int, appends: int, subscribers: int, disconnects: int

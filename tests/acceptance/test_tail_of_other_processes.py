@@ -94,7 +94,8 @@ def test_tail_prints_every_block_of_three_processes_once_and_in_order(tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("appends", "stops"), [(400, 3), pytest.param(10_000, 50, marks=[pytest.mark.slow, pytest.mark.timeout(400)])]
+    ("appends", "stops"),
+    [(400, 3), pytest.param(10_000, 50, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(400)])],
 )
 def test_tail_stopped_and_resumed_at_its_printed_cursor_still_prints_each_once(
     tmp_path: Path, appends: int, stops: int

@@ -91,7 +91,14 @@ def errors(said: list[Any]) -> list[tuple[str, str]]:
     return [(answer["failed"], answer["error"]) for answer in said if "failed" in answer]
 
 
-@pytest.mark.parametrize("every", [29, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "every",
+    [
+        29,
+        pytest.param(5, marks=[pytest.mark.slow]),
+        pytest.param(1, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)]),
+    ],
+)
 @pytest.mark.parametrize(
     ("calls", "error", "given"),
     [

@@ -70,7 +70,7 @@ def seed_of_this_run() -> int:
     return number
 
 
-def sizes(*cases: tuple[Any, ...], quick: int, patient: int = 40) -> list[Any]:
+def sizes(*cases: tuple[Any, ...], quick: int, patient: int = 30) -> list[Any]:
     """Cases with the examples and steps of a quick run, of a patient one, and of a whole one."""
     found: list[Any] = [(*case, quick, 30) for case in cases]
     for examples, mark in ((patient, []), (300, [pytest.mark.soak])):
@@ -119,7 +119,7 @@ def test_the_same_steps_have_the_same_answers_on_every_database(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("face", "examples", "steps"), sizes(("sync",), ("async",), quick=3, patient=12))
+@pytest.mark.parametrize(("face", "examples", "steps"), sizes(("sync",), ("async",), quick=3, patient=10))
 def test_a_store_at_a_server_does_the_same_and_survives_what_kills_the_server(
     face: str, examples: int, steps: int
 ) -> None:
