@@ -62,9 +62,10 @@ def cookie(served: Served) -> httpx.Client:
     return browser
 
 
+@pytest.mark.slow
 def test_106_a_token_that_expires_ends_the_streams_that_it_opened(served: Served, client: httpx.Client) -> None:
     append(client, "c", "one")
-    token = served.token("c", read=True, ttl=1.5)
+    token = served.token("c", read=True, ttl=5)
     short = served.client(token)
     with events(short, "/contexts/c/events") as stream, served.socket("/contexts/c/events", token) as opened:
         next(stream), opened.recv(DEADLINE)
@@ -75,8 +76,9 @@ def test_106_a_token_that_expires_ends_the_streams_that_it_opened(served: Served
     problem(short.get("/contexts/c/events"), 401, "unauthorized")
 
 
+@pytest.mark.slow
 def test_106_a_token_that_expires_ends_the_poll_that_waits(served: Served) -> None:
-    short = served.client(served.token("c", read=True, ttl=1))
+    short = served.client(served.token("c", read=True, ttl=5))
     begun = time.monotonic()
     assert short.get("/contexts/c/events", params={"wait": 60, "after": "now"}).json()["changes"] == []
     assert time.monotonic() - begun < 10

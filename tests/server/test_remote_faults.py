@@ -156,7 +156,7 @@ def test_closing_does_not_wait_for_a_server_that_is_silent(served: Served, proxy
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["history", "store"])
 def test_a_stream_ends_with_its_token_and_says_so(served: Served, kind: str) -> None:
-    with ChatStore(served.url, token=served.token(ttl=4)) as remote:
+    with ChatStore(served.url, token=served.token(ttl=8)) as remote:
         source: Any = remote.history("c") if kind == "history" else remote
         refused = pytest.raises(UsageError, match="needs a token that holds")
         with source.subscribe() as subscription, ThreadPoolExecutor(1) as pool, refused:
@@ -167,7 +167,7 @@ def test_a_stream_ends_with_its_token_and_says_so(served: Served, kind: str) -> 
 
 @pytest.mark.slow
 async def test_on_an_event_loop_a_stream_ends_with_its_token(served: Served) -> None:
-    async with AsyncChatStore(served.url, token=served.token(ttl=4)) as remote:
+    async with AsyncChatStore(served.url, token=served.token(ttl=8)) as remote:
         subscription = remote.history("c").subscribe()
         with pytest.raises(UsageError, match="needs a token that holds"):
             await anext(subscription)
