@@ -20,7 +20,7 @@ import other_processes
 from chatstore import AsyncChatStore, Block, ChatStore, Run
 from chatstore.recorders import record
 
-DEADLINE = 30.0
+DEADLINE = 100.0
 CONTEXT = "recorded"
 FACES = ("sync", "async")
 Hook = Callable[["Play"], Any]
