@@ -60,8 +60,8 @@ class Process:
         try:
             line = self._lines.get(timeout=self._left())
         except Empty:
-            raise AssertionError(f"{self.name} said nothing until its deadline; {self._last_words()}") from None
-        assert line is not None, f"{self.name} ended without an answer; {self._last_words()}"
+            raise AssertionError(f"{self.name} said nothing until its deadline; {self.last_words()}") from None
+        assert line is not None, f"{self.name} ended without an answer; {self.last_words()}"
         return json.loads(line)
 
     def rest(self) -> list[Any]:
@@ -86,8 +86,8 @@ class Process:
         try:
             code = self.process.wait(self._left())
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} did not end by its deadline; {self._last_words()}") from None
-        assert code == 0, f"{self.name} ended with {code}; {self._last_words()}"
+            raise AssertionError(f"{self.name} did not end by its deadline; {self.last_words()}") from None
+        assert code == 0, f"{self.name} ended with {code}; {self.last_words()}"
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +106,8 @@ class Process:
     def _left(self) -> float:
         return max(self.deadline - time.monotonic(), 0.001)
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """What it wrote to its standard error; it is ended, if it runs."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGABRT)  # faulthandler answers with every thread's stack
             with suppress(subprocess.TimeoutExpired):

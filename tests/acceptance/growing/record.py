@@ -1,4 +1,4 @@
-"""What a follower handled, change by change, in a file that a kill cannot tear; and whether it was all, once."""
+"""What a follower handled, change by change, in a file that outlives a kill; and whether it was all, once."""
 
 from __future__ import annotations
 
@@ -26,10 +26,15 @@ class Handled(NamedTuple):
 
 
 class Record:
-    """A file to which each change goes with one write, before the next change is taken."""
+    """A file to which each change goes with one write, before the next change is taken.
+
+    A kill may tear that write, where it crosses a page: the change was not handled then, and what is there of it goes.
+    """
 
     def __init__(self, path: Path | str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        written = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        os.ftruncate(self._file, written.rfind(b"\n") + 1)
 
     def note(self, change: Change) -> None:
         """Keeps a change."""

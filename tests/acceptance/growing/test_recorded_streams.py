@@ -79,7 +79,7 @@ def test_every_follower_of_recorded_streams_gets_each_text_once_and_in_order(
                 for number in range(kills):
                     killed.tell(rng.uniform(0.02, 0.15))
                     was_killed, size = killed.answer()
-                    assert was_killed, "a follower failed before it was killed"
+                    assert was_killed, f"a follower failed before it was killed; {killed.last_words()}"
                     handled.append(size)
                     if number == 0:
                         assert late.answer() == "begun"
@@ -94,6 +94,6 @@ def test_every_follower_of_recorded_streams_gets_each_text_once_and_in_order(
     report(
         f"{len(all_streams)} streams, {sum(len(stream.pieces) for stream in all_streams):,} pieces,"
         f" written in {seconds:.1f} s; {kills} kills in {seconds_of_kills:.1f} s,"
-        f" {sum(map(bool, handled))} of them after some changes",
+        f" {sum(size > 0 for size in handled)} of them after some changes",
         *(f"{name}: {sum(one.changes for one in growths.values()):,} changes" for name, growths in found.items()),
     )
