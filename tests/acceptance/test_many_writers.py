@@ -57,7 +57,11 @@ def start(children: list[Child]) -> None:
 
 @pytest.mark.parametrize(
     ("processes", "appends"),
-    [(3, 150), pytest.param(8, 2_000, marks=[pytest.mark.slow, pytest.mark.timeout(500)])],
+    [
+        (3, 150),
+        pytest.param(8, 300, marks=pytest.mark.slow),
+        pytest.param(8, 2_000, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(500)]),
+    ],
 )
 def test_every_acknowledged_append_is_stored_once_without_gaps_and_in_real_time_order(
     tmp_path: Path, processes: int, appends: int

@@ -30,9 +30,13 @@ copy(*sys.argv[1:], progress=told)
 """
 
 
-def test_every_real_conversation_goes_to_a_server_and_back(tmp_path: Path, new_place: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("largest", [300_000, pytest.param(None, marks=pytest.mark.soak)])
+def test_every_real_conversation_goes_to_a_server_and_back(
+    tmp_path: Path, new_place: Callable[[str], str], largest: int | None
+) -> None:
+    files = [file for file in conversation_files() if largest is None or file.stat().st_size < largest]
     source, server, back = str(tmp_path / "real.db"), new_place("server"), str(tmp_path / "back.db")
-    imported = CliRunner().invoke(app, ["import", "--store", source, *map(str, conversation_files())])
+    imported = CliRunner().invoke(app, ["import", "--store", source, *map(str, files)])
     assert imported.exit_code == 0, imported.output
     figures = []
     for one, other in ((source, server), (server, back)):

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from chatstore import Block, ChatStore
+from chatstore import Block, BlockDraft, ChatStore
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -273,6 +273,20 @@ def messages(path: Path, context_id: str) -> list[Block]:
     """What the store holds of a conversation."""
     with ChatStore(path) as store:
         return store.history(context_id).get_messages()
+
+
+def long_history(path: Path, count: int) -> list[str]:
+    """A long conversation as people have them; the ids of its blocks."""
+    with ChatStore(path) as store:
+        history = store.history("long")
+        said = "The answer of turn **{}** has `code`, a [link](https://a.example/) and some words. 🙂\n\n- one\n- two\n"
+        drafts = []
+        for turn in range(count // 4):
+            drafts.append(BlockDraft(role="user", text=f"Question {turn}?"))
+            drafts.append(BlockDraft(type="function_call", data={"name": "look", "arguments": {}}, text='{"at": 1}'))
+            drafts.append(BlockDraft(type="status", text=f"Looking, turn {turn}"))
+            drafts.append(BlockDraft(role="assistant", author="agent", text=said.format(turn) * (1 + turn % 3)))
+        return [block.id for block in history.append(drafts)]
 
 
 def pieces(words: int) -> Iterator[str]:

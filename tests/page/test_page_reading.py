@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from data_support import report
-from page_support import DEADLINE, Server, Writer, shows, until
+from page_support import DEADLINE, Server, Writer, long_history, shows, until
 
-from chatstore import BlockDraft, ChatStore, Part
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from chatstore import ChatStore, Part
 
 pytestmark = pytest.mark.slow
 
-MANY = 20_000
-INDEXES = """() => [...document.querySelectorAll('#flow article .anchor')]
-    .map((one) => Number(one.title.match(/block (\\d+)/)[1]))"""
 FOCUSED = "() => document.activeElement.dataset.block ?? document.activeElement.id"
-
-
-def long_history(path: Path, count: int = MANY) -> list[str]:
-    """A long conversation as people have them; the ids of its blocks."""
-    with ChatStore(path) as store:
-        history = store.history("long")
-        said = "The answer of turn **{}** has `code`, a [link](https://a.example/) and some words. 🙂\n\n- one\n- two\n"
-        drafts = []
-        for turn in range(count // 4):
-            drafts.append(BlockDraft(role="user", text=f"Question {turn}?"))
-            drafts.append(BlockDraft(type="function_call", data={"name": "look", "arguments": {}}, text='{"at": 1}'))
-            drafts.append(BlockDraft(type="status", text=f"Looking, turn {turn}"))
-            drafts.append(BlockDraft(role="assistant", author="agent", text=said.format(turn) * (1 + turn % 3)))
-        return [block.id for block in history.append(drafts)]
 
 
 def test_a_transcript_is_what_the_person_saw(visit: Any, server: Server, path: Path) -> None:
@@ -287,41 +265,3 @@ def test_a_narrow_screen_shows_one_thing_at_a_time(visit: Any, server: Server, p
     )
     page.click("#back")
     page.wait_for_selector("a.row", state="visible")
-
-
-FRAMES = """() => { window.frames_seen = []; let last = performance.now()
-    const step = (now) => { window.frames_seen.push(now - last); last = now; requestAnimationFrame(step) }
-    requestAnimationFrame(step) }"""
-
-
-@pytest.mark.timed
-@pytest.mark.timeout(300)
-def test_twenty_thousand_blocks_scroll_without_a_stutter(visit: Any, server: Server, path: Path) -> None:
-    ids = long_history(path)
-    page: Page = visit(server, "long", raw=False, viewport={"width": 1280, "height": 800})
-    page.wait_for_selector(f"#b-{ids[-1]}")
-    opened = page.evaluate("() => performance.now()")
-    page.evaluate(FRAMES)
-    page.mouse.move(800, 400)
-    seen: set[int] = set()
-    most = 0
-    while 0 not in seen:  # the test's own timeout ends it
-        page.mouse.wheel(0, -1_600)
-        page.wait_for_timeout(16)
-        shown = page.evaluate(INDEXES)
-        seen.update(shown)
-        most = max(most, len(shown))
-    frames = page.evaluate("() => window.frames_seen")
-    nodes = page.evaluate("() => document.querySelectorAll('*').length")
-    heap = page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6
-    late = statistics.quantiles(frames, n=100)
-    report(
-        f"the page opens 20,000 blocks in {opened:,.0f} ms; scrolled through all in {len(frames):,} frames:"
-        f" median {late[49]:.0f} ms, p99 {late[98]:.0f} ms, longest {max(frames):.0f} ms;"
-        f" at most {most} blocks and at the end {nodes:,} elements on the page, {heap:.0f} MB"
-    )
-    assert len(seen) == MANY, "every block was on the page"
-    assert most < 400
-    assert late[49] < 20
-    assert late[98] < 60
-    assert max(frames) < 300

@@ -42,7 +42,9 @@ def crowded(url: str) -> Iterator[int]:
         yield held - ROOM
 
 
-@pytest.fixture(params=[1_500, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.fixture(
+    params=[1_500, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)])]
+)
 def contexts(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 

@@ -54,7 +54,10 @@ def told_until(child: Child, last: str) -> list[Any]:
     ("processes", "appends", "streams", "subscribers", "kills", "restart"),
     [
         (2, 60, 3, 8, 6, None),
-        pytest.param(8, 1_000, 20, 20, 50, "fast", marks=[pytest.mark.slow, pytest.mark.timeout(500)]),
+        pytest.param(8, 200, 20, 20, 15, "fast", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+        pytest.param(
+            8, 1_000, 20, 20, 50, "fast", marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(500)]
+        ),
         pytest.param(4, 200, 60, 8, 10, "immediate", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
     ],
 )
