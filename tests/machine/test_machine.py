@@ -160,7 +160,7 @@ def test_a_difference_is_found_and_the_seed_or_the_printed_line_finds_it_again(
 ) -> None:
     with closing(Files()) as places, Lives("sync", places.warm()) as lives:
         machine = partial(made, WholeMachine, lives=lives, places=places, options=SYNCS_NOTHING, model=wrong)
-        found = [failure(machine(1), capsys) for _ in range(2)]
+        found = [failure(machine(4), capsys) for _ in range(2)]
         assert steps_of(found[0]) == steps_of(found[1]) != []
         printed = re.search(r"@reproduce_failure\('(.+)', b'(.+)'\)", found[0])
         assert printed is not None
