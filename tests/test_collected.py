@@ -47,6 +47,7 @@ def flushes_in_the_end(history: History) -> Iterator[None]:
             block.flush()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator", [writes_a_block, writes_in_a_run, records, flushes_in_the_end])
 @pytest.mark.parametrize("lock", ["lead", "hub"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what a flush says of its end

@@ -164,6 +164,7 @@ def _scans(plan: list[str]) -> list[str]:
     return [step for step in plan if "AUTOMATIC" in step] + [step for step in scanned if "CONSTANT ROW" not in step]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_and_filter_and_range_of_blocks_is_searched_by_an_index(
     history: History, middle: Block, spy: Spy, kind: str

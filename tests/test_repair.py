@@ -136,6 +136,7 @@ def test_an_entry_far_behind_the_end_of_the_log_is_set_aside(path: Path) -> None
     assert contents(path).keys() == before.keys()
 
 
+@pytest.mark.slow
 def test_a_log_of_which_too_much_is_lost_is_left_as_it_is_and_said_so(path: Path) -> None:
     with ChatStore(path) as store:
         store.history("c").append([BlockDraft(text=str(number)) for number in range(2_500)])

@@ -138,6 +138,7 @@ def test_a_submitted_run_whose_end_the_disk_refused_is_ended_later_and_has_its_r
         assert run is not None and run.state == "completed"
 
 
+@pytest.mark.slow
 def test_text_of_a_writer_that_is_dropped_is_stored_once_however_busy_the_disk_was(path: Path) -> None:
     with ChatStore(path, busy_timeout=0.3) as store:
         history = store.history("c")

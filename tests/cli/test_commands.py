@@ -184,6 +184,7 @@ def test_a_context_that_does_not_exist_is_an_error_that_names_it(store: ChatStor
     assert store.contexts() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["show", "c"], ["tail", "c"], ["ls"]])
 def test_a_reader_that_leaves_ends_a_command_quietly(store: ChatStore, command: list[str]) -> None:
     store.history("c").append([BlockDraft(role="user", text="x" * 1000) for _ in range(500)])
@@ -205,6 +206,7 @@ def test_a_full_disk_behind_the_output_is_an_error_of_one_line(store: ChatStore)
     assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_narrow_output_encoding_loses_no_block(store: ChatStore, encoding: str) -> None:
     store.history("c").append_user_message("日本語")

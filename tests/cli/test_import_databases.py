@@ -201,6 +201,7 @@ def test_messages_of_langchain_tell_themselves(run: Run, store: ChatStore, tmp_p
     assert [block.data["item"] for block in blocks] == said
 
 
+@pytest.mark.slow
 def test_many_sessions_of_many_pages_keep_their_order(run: Run, store: ChatStore, tmp_path: Path) -> None:
     rows = [(f"s{n % 3}", json.dumps({"role": "user", "content": str(n)})) for n in range(2_200)]
     assert run("import", sessions(tmp_path / "a.db", rows)).exit_code == 0

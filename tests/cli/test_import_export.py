@@ -159,6 +159,7 @@ def test_an_interrupted_import_says_how_to_go_on(run: Run, path: Path, tmp_path:
     assert canonical(exported(run)) == canonical([{"id": "stdin-1", "messages": CONVERSATION}])
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_and_what_is_refused(path: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "a\x1b[2J.jsonl", CONVERSATION, b"{")
     ours, theirs = pty.openpty()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from data_support import canonical, data_files, records, report
 from typer.testing import Result
 
@@ -24,6 +25,7 @@ REFUSED = {
 _REFUSAL = re.compile(r"edge\.jsonl:(\d+): refused: (.*)")
 
 
+@pytest.mark.slow
 def test_every_edge_case_comes_back_equal_or_is_refused_with_its_reason(
     run: Callable[..., Result], tmp_path: Path
 ) -> None:

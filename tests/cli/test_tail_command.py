@@ -117,6 +117,7 @@ def test_what_was_changed_about_a_block_is_printed_too(store: ChatStore, run: Ru
     assert "assistant updated  rated:good" in run("tail", "c").stdout
 
 
+@pytest.mark.slow
 def test_from_now_on_means_nothing_that_is_there(store: ChatStore, start: Start) -> None:
     store.history("c").append_user_message("before")
     tail = start("tail", "c", "-f", "--json", "--after", "now", "--kind", "transcript")
@@ -155,6 +156,7 @@ def test_following_waits_for_a_store_and_a_context_to_come(path: Path, start: St
         assert tail.line().strip() == "at last"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_wait_for_a_store(start: Start, number: int) -> None:
     tail = start("tail", "c", "-f", "--store", "none.db")
@@ -162,6 +164,7 @@ def test_a_signal_ends_the_wait_for_a_store(start: Start, number: int) -> None:
     assert tail.stop(number) == ([], [], 128 + number)
 
 
+@pytest.mark.slow
 def test_stopped_before_the_first_change_it_resumes_at_the_beginning(store: ChatStore, start: Start) -> None:
     tail = start("tail", "c", "-f")
     assert tail.line("err") == "waiting for the context c"

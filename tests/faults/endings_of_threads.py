@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from chatstore import ChatStore, History, core
@@ -235,17 +236,23 @@ def forked() -> None:
 def spawned() -> None:
     """A child of multiprocessing that leaves a store of its own open, as does the parent."""
     opened()
-    go()
-    child = multiprocessing.get_context("spawn").Process(target=_child, args=[arguments()["path"]])
+    context = multiprocessing.get_context("spawn")
+    begun, ending = context.Event(), context.Event()
+    child = context.Process(target=_child, args=[arguments()["path"], begun, ending])
     child.start()
+    assert begun.wait(60)  # its start is no part of its end
+    go()
+    ending.set()
     child.join()
     assert child.exitcode == 0
 
 
-def _child(path: str) -> None:
+def _child(path: str, begun: Event, ending: Event) -> None:
     store = ChatStore(path)
     kept.append(store)
     told(store.history("child").append_user_message("hello"))
+    begun.set()
+    assert ending.wait(60)
 
 
 def in_a_cycle() -> None:

@@ -142,6 +142,7 @@ def test_a_store_that_is_open_somewhere_is_not_migrated(old_store: Path, monkeyp
     assert migrate(old_store) == (0, SCHEMA_VERSION)
 
 
+@pytest.mark.slow
 def test_a_store_is_migrated_once_by_processes_that_race_for_it(old_store: Path) -> None:
     with ProcessPoolExecutor(3, get_context("spawn")) as processes:
         results = sorted(processes.map(migrate, [old_store] * 3))
@@ -163,6 +164,7 @@ def test_what_a_crash_left_in_the_log_is_migrated_too(old_store: Path) -> None:
         assert conn.execute("SELECT * FROM left_in_log").fetchall() == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 def test_a_migration_without_space_leaves_the_store_as_it_was(old_store: Path) -> None:
     before = digests(old_store)

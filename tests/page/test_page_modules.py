@@ -31,6 +31,7 @@ def node(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_modules_pass_their_own_tests() -> None:
     printed = node("--test", *map(str, sorted(Path(__file__).parent.glob("*.test.mjs"))))
     assert re.search(r"^# pass [1-9]", printed, re.MULTILINE), printed

@@ -51,6 +51,7 @@ def test_what_is_damaged_is_named(url: str, table: str) -> None:
     assert table in {problem.table for problem in found}
 
 
+@pytest.mark.slow
 def test_who_writes_meanwhile_is_not_taken_for_damage(url: str) -> None:
     stop = threading.Event()
 

@@ -91,6 +91,7 @@ def test_an_older_format_is_told_with_the_command_that_brings_it_up_to_date(url:
         ChatStore(url)
 
 
+@pytest.mark.slow
 def test_of_several_that_migrate_at_once_one_makes_the_store_and_all_succeed(empty: str) -> None:
     code = "import sys; from chatstore.migrate import migrate; print(migrate(sys.argv[1]))"
     command = [sys.executable, "-W", "error", "-c", code, empty]

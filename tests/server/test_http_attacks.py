@@ -293,6 +293,7 @@ def test_two_stores_of_one_host_do_not_share_a_cookie(served: Served, tmp_path: 
                 assert browser.get(f"{one.url}/contexts").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_weak_secret_is_refused(start: Callable[..., ServerProcess], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATSTORE_SECRET", "short")
     with pytest.raises(AssertionError, match="it needs 32 that nobody guesses"):

@@ -139,6 +139,7 @@ def test_121_numbers_are_within_their_bounds(client: httpx.Client, name: str, va
         problem(answer, answer.status_code)
 
 
+@pytest.mark.slow
 def test_121_no_more_than_a_page_is_given_whatever_is_asked(serve: Serve) -> None:
     client = serve(limits=ServerLimits(page=3)).client()
     append(client, "c", *"abcde")

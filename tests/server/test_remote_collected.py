@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from dropped import collected
 from held import until
 from http_support import Served
@@ -21,6 +22,7 @@ def appends_in_the_end(history: History, raised: list[BaseException]) -> Iterato
             raised.append(error)
 
 
+@pytest.mark.slow
 def test_a_request_that_would_wait_for_its_own_thread_is_sent_behind_it(served: Served) -> None:
     raised: list[BaseException] = []
     with ChatStore(served.url, token=served.token()) as store:

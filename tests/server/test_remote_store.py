@@ -320,6 +320,7 @@ def test_something_else_at_the_address_is_no_store(served: Served) -> None:
         ChatStore(f"{served.url}/nothing/here", token=served.token())
 
 
+@pytest.mark.slow
 def test_the_page_says_what_is_true(start: Callable[..., ServerProcess], capsys: pytest.CaptureFixture[str]) -> None:
     server = start()
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from chatstore.server import ServerLimits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["events", "socket"])
 def test_no_more_streams_are_open_than_one_token_may_have(serve: Callable[..., Served], kind: str) -> None:
     served = serve(limits=ServerLimits(streams=10))

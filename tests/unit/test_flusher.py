@@ -49,6 +49,7 @@ def test_what_is_due_first_is_done_first(flusher: Flusher) -> None:
     assert done.wait(DEADLINE)
 
 
+@pytest.mark.slow
 def test_a_chore_that_asks_for_it_is_done_again_at_once(flusher: Flusher) -> None:
     done = threading.Event()
     flusher.every(0.01, after(1, threading.Event()))
