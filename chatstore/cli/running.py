@@ -54,6 +54,7 @@ class Commands(TyperGroup):
         except ChatStoreError as error:
             fail(str(error))
         except OSError as error:
+            _settle_output()
             fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
 
 
@@ -94,6 +95,14 @@ def ended_by(number: int) -> NoReturn:
 
 def _by_signal(number: int) -> int:
     return 128 + number
+
+
+def _settle_output() -> None:
+    """Writes what is still buffered, or discards it where that cannot be done."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
 
 
 def _discard_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -198,11 +199,15 @@ def test_a_reader_that_leaves_ends_a_command_quietly(store: ChatStore, command: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_behind_the_output_is_an_error_of_one_line(store: ChatStore) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_the_output_is_an_error_of_one_line(store: ChatStore, unbuffered: str) -> None:
     store.history("c").append_user_message("x")
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("wb") as full:
         command = [*COMMAND, "show", "c", "--store", str(store.path)]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=DEADLINE, check=False)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env=environment, timeout=DEADLINE, check=False
+        )
     assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")
 
 
