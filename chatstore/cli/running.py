@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any, Final, NoReturn
 
@@ -40,22 +42,34 @@ class Commands(TyperGroup):
             found.params.append(option)
         return found
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Reads the arguments, of which some print and end: `--help` and `--version`."""
+        with _errors_told():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
-        try:
+        with _errors_told():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            _discard_output()
-            raise typer.Exit(_by_signal(_SIGPIPE)) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(_by_signal(signal.SIGINT)) from None
-        except InvalidInput as error:
-            fail(str(error), WRONG_USAGE)
-        except ChatStoreError as error:
-            fail(str(error))
-        except OSError as error:
-            _settle_output()
-            fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    """Ends the command with a line and an exit code, whatever was raised of what is known."""
+    try:
+        yield
+    except BrokenPipeError:
+        _discard_output()
+        raise typer.Exit(_by_signal(_SIGPIPE)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(_by_signal(signal.SIGINT)) from None
+    except InvalidInput as error:
+        fail(str(error), WRONG_USAGE)
+    except ChatStoreError as error:
+        fail(str(error))
+    except OSError as error:
+        _settle_output()
+        fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
 
 
 class Command(TyperCommand):

@@ -200,11 +200,14 @@ def test_a_reader_that_leaves_ends_a_command_quietly(store: ChatStore, command: 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_behind_the_output_is_an_error_of_one_line(store: ChatStore, unbuffered: str) -> None:
+@pytest.mark.parametrize("asked", [["show", "c"], ["--help"], ["--version"]])
+def test_a_full_disk_behind_the_output_is_an_error_of_one_line(
+    store: ChatStore, asked: list[str], unbuffered: str
+) -> None:
     store.history("c").append_user_message("x")
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("wb") as full:
-        command = [*COMMAND, "show", "c", "--store", str(store.path)]
+        command = [*COMMAND, "--store", str(store.path), *asked]
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, env=environment, timeout=DEADLINE, check=False
         )

@@ -31,7 +31,7 @@ copy(*sys.argv[1:], progress=told)
 
 
 @pytest.mark.parametrize("largest", [200_000, pytest.param(None, marks=pytest.mark.soak)])
-def test_every_real_conversation_goes_to_a_server_and_back(
+def test_real_conversations_go_to_a_server_and_back(
     tmp_path: Path, new_place: Callable[[str], str], largest: int | None
 ) -> None:
     files = [file for file in conversation_files() if largest is None or file.stat().st_size < largest]
