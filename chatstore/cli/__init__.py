@@ -28,7 +28,7 @@ from chatstore.cli import (
     vacuum,
 )
 from chatstore.cli.options import DEFAULT_STORE, STORE_VARIABLE, TOKEN, WAKE, WAKE_VARIABLE, TokenOption
-from chatstore.cli.running import EXIT_CODES, Command, Commands
+from chatstore.cli.running import EXIT_CODES, Command, Commands, hold_closed_outputs
 
 app: typer.Typer = typer.Typer(
     cls=Commands,
@@ -44,6 +44,7 @@ app: typer.Typer = typer.Typer(
 
 def main() -> None:
     """The console script."""
+    hold_closed_outputs()
     app(prog_name="chatstore")
 
 

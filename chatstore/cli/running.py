@@ -91,6 +91,24 @@ def _keep_token(_ctx: Any, _param: Any, value: str | None) -> None:
         TOKEN.set(value)
 
 
+def hold_closed_outputs() -> None:
+    """Puts something in the place of a standard output or error that was closed before the command began: no file or
+    connection that the command opens takes its number, and what cannot be written is an error like any other."""
+    if sys.stdout is None:
+        _put_nowhere(1, os.O_RDONLY)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        _put_nowhere(2, os.O_WRONLY)
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _put_nowhere(number: int, flags: int) -> None:
+    nowhere = os.open(os.devnull, flags)
+    if nowhere != number:
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
 def note(message: str) -> None:
     """One line for the person, beside the output."""
     print(one_line(message), file=sys.stderr, flush=True)  # noqa: T201
@@ -121,6 +139,4 @@ def _settle_output() -> None:
 
 def _discard_output() -> None:
     """Sends what is still buffered nowhere; or else the interpreter tries to write it once more as it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    _put_nowhere(sys.stdout.fileno(), os.O_WRONLY)

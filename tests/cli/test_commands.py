@@ -214,6 +214,22 @@ def test_a_full_disk_behind_the_output_is_an_error_of_one_line(
     assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that closes what a command inherits")
+@pytest.mark.parametrize("asked", [["show", "c"], ["--version"]])
+def test_a_closed_output_is_an_error_of_one_line(store: ChatStore, asked: list[str]) -> None:
+    store.history("c").append_user_message("x")
+    command = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, "--store", str(store.path), *asked]
+    done = subprocess.run(command, capture_output=True, timeout=DEADLINE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"error: Bad file descriptor\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that closes what a command inherits")
+def test_an_error_that_cannot_be_told_is_no_part_of_the_output(store: ChatStore) -> None:
+    command = ["sh", "-c", '"$@" 2>&-', "sh", *COMMAND, "--store", str(store.path), "show", "nobody's"]
+    done = subprocess.run(command, capture_output=True, timeout=DEADLINE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_narrow_output_encoding_loses_no_block(store: ChatStore, encoding: str) -> None:
