@@ -244,12 +244,16 @@ class Desk:
             self._task = asyncio.get_running_loop().create_task(self._serve())
 
     async def _serve(self) -> None:
+        clock, pause = asyncio.get_running_loop().time, self._lease / 10
         while True:
-            await asyncio.sleep(self._lease / 10)
-            # By the loop's clock, which stands still while the machine sleeps, when nobody could be heard.
-            before = asyncio.get_running_loop().time() - self._lease
+            due = clock() + pause
+            await asyncio.sleep(pause)
+            # Nobody could be heard while this process stood still. While the machine sleeps, the clock does, too.
+            now, late = clock(), clock() - due
             for one in self._all():
-                if one.heard < before:  # looked at only now: while others were ended, it may have been heard of
+                one.heard = min(now, one.heard + late)
+            for one in self._all():
+                if one.heard < now - self._lease:  # as it is now: while others were ended, it may have been heard of
                     await self._interrupt(one)
 
     def _all(self) -> list[OpenBlock | OpenRun]:

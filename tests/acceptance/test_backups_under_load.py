@@ -66,7 +66,7 @@ def test_backups_under_load_are_prefixes_with_all_that_was_acknowledged(
     with running(*children), ChatStore(path) as store:
         start(children)
         for number in range(backups):
-            wait_for(children, told, number * processes * appends // (2 * backups))
+            wait_for(children, told, number * processes * appends // (8 * backups))
             began = time.monotonic()
             made.append((len(told), store.backup(tmp_path / f"backup-{number}.db")))
             seconds.append(time.monotonic() - began)

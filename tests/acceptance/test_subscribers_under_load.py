@@ -163,11 +163,12 @@ class Crowd:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("seconds", "processes", "subscribers", "every"),
     [
         (20, 4, 12, 1.5),
-        pytest.param(120, 4, 20, 3.0, marks=[pytest.mark.slow, pytest.mark.timed, pytest.mark.timeout(400)]),
+        pytest.param(120, 4, 20, 3.0, marks=[pytest.mark.slow, pytest.mark.timeout(400)]),
         pytest.param(600, 4, 20, 3.0, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(1_000)]),
     ],
 )

@@ -16,7 +16,7 @@ BOUND = 1.0
 """Seconds: the contract's own promise, for a store that hears nothing."""
 FACES = ("sync", "async")
 
-slow = [pytest.mark.slow, pytest.mark.timed, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timed, pytest.mark.timeout(300)]
 
 
 def seen_after(
@@ -49,8 +49,7 @@ def seen_after(
     return delays, [listener.stderr for listener in listeners]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("pairs", "appends"), [(2, 5), pytest.param(5, 100, marks=slow)])
+@pytest.mark.parametrize(("pairs", "appends"), [(2, 5), (5, 100)])
 def test_with_every_wake_up_suppressed_an_append_is_seen_within_a_second(
     tmp_path: Path, pairs: int, appends: int
 ) -> None:
@@ -59,9 +58,8 @@ def test_with_every_wake_up_suppressed_an_append_is_seen_within_a_second(
     assert max(delays) < BOUND
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("wake", ["auto", "inotify", "watchfiles", "poll"])
-@pytest.mark.parametrize("appends", [20, pytest.param(200, marks=slow)])
+@pytest.mark.parametrize("appends", [20, 200])
 def test_every_waker_sees_an_append_of_another_process(tmp_path: Path, wake: str, appends: int) -> None:
     if wake == "inotify" and not sys.platform.startswith("linux"):
         pytest.skip("inotify is Linux's")
@@ -70,7 +68,6 @@ def test_every_waker_sees_an_append_of_another_process(tmp_path: Path, wake: str
     assert max(delays) < BOUND
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
 def test_auto_falls_back_to_polling_where_no_events_are_to_be_had(tmp_path: Path) -> None:
     delays, logged = seen_after(tmp_path, "auto", 2, 10, longest_pause=0.2, without_inotify=True)

@@ -27,7 +27,7 @@ def test_a_killed_import_is_resumed(
     records = [_record(number) for number in range(CONVERSATIONS)]
     file = tmp_path / "chats.jsonl"
     file.write_text("".join(f"{json.dumps(record)}\n" for record in records))
-    counts = [_killed(start, path, file, at=(kill + 1) * CONVERSATIONS // (KILLS + 2)) for kill in range(KILLS)]
+    counts = [_killed(start, path, file, at=(kill + 1) * CONVERSATIONS // (4 * KILLS)) for kill in range(KILLS)]
     assert all(0 < count < CONVERSATIONS for count in counts)
     assert counts == sorted(counts)
     assert run("import", file).exit_code == 0

@@ -54,7 +54,7 @@ def test_a_killed_import_is_resumed_with_results_below_their_calls(
         importing = start("import", str(file))
         with ChatStore(path) as store, store.history(SESSION).subscribe(timeout=DEADLINE) as changes:
             for change in changes:
-                if getattr(change, "block", None) and change.block.index >= kill * TURNS // 2:  # type: ignore[union-attr]
+                if getattr(change, "block", None) and change.block.index >= kill * TURNS // 8:  # type: ignore[union-attr]
                     break
             importing.send(signal.SIGKILL)
             assert importing.wait() == -signal.SIGKILL

@@ -6,7 +6,7 @@ class TestChat(RecorderPromises):
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -145,12 +145,15 @@ class StreamPromises:
         assert played.run is not None
         assert played.run.state == "failed"
 
-    def test_a_stream_that_is_idle_has_failed_and_goes_on(self, face: str, path: Path, events: list[Any]) -> None:
+    def test_a_stream_that_is_idle_has_failed_and_goes_on(
+        self, face: str, path: Path, events: list[Any], begin_idling: Callable[[], None]
+    ) -> None:
         async def until_it_ended(play: Play) -> None:
             async for _ in play.history.subscribe(run=play.recording.run_id, timeout=DEADLINE):
                 pass
 
         def wait(play: Play) -> Any:
+            begin_idling()
             if face == "async":
                 return until_it_ended(play)
             return [*play.history.subscribe(run=play.recording.run_id, timeout=DEADLINE)]

@@ -35,6 +35,7 @@ def test_115_a_filter_means_itself_alone(client: httpx.Client, value: str) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_115_a_hundred_thousand_values_are_refused_at_once(client: httpx.Client) -> None:
     append(client, "c", "x")
     many = [[str(place), "x"] for place in range(100_000)]

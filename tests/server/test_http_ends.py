@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from http_support import Served, eventually, problem
+from http_support import DEADLINE, Served, eventually, problem
 
 from chatstore import AsyncChatStore
 from chatstore.server.desk import Desk
@@ -86,4 +87,21 @@ async def test_who_is_heard_of_while_others_are_ended_goes_on(async_store: Async
         await asyncio.sleep(0)
     assert [block.state for block in await history.get_messages()] == ["interrupted", "open"]
     assert desk.block(alive.id, "c") is alive
+    await desk.close()
+
+
+@pytest.mark.asyncio
+async def test_time_in_which_the_server_stood_still_is_no_silence(async_store: AsyncChatStore) -> None:
+    history = async_store.history("c")
+    block = await history.open_message()
+    desk = Desk(lease=0.5)
+    desk.open_block(block)
+    await asyncio.sleep(0)  # it begins to look each 0.05 s
+    time.sleep(1.5)  # as a process does that is stopped, or gets no time
+    await asyncio.sleep(0.1)  # it has looked by then, for that was due before
+    assert desk.renew([block.block.id], [], lambda _: True) == []
+    async with asyncio.timeout(DEADLINE):
+        while desk.block(block.block.id, "c"):
+            await asyncio.sleep(0.01)
+    assert [block.state for block in await history.get_messages()] == ["interrupted"], "silence is one still"
     await desk.close()

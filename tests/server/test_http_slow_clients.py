@@ -148,6 +148,7 @@ def resident(pid: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_client_that_reads_nothing_costs_bounded_memory_and_nobody_elses_time(
     start: Callable[..., ServerProcess],
 ) -> None:

@@ -86,8 +86,8 @@ def test_what_its_dependency_does_not_allow_is_refused(ada: httpx.Client, url: s
     for path in ("/contexts", "/contexts/bob", "/contexts/bob/events", "/events", "/metrics"):
         problem(ada.get(path), 404, "not_found")
     problem(ada.delete("/contexts/ada"), 404, "not_found")
-    problem(httpx.get(f"{url}/contexts/ada"), 401)
-    problem(httpx.post(f"{url}/contexts/ada/messages", json={"text": "x"}), 401)
+    problem(httpx.get(f"{url}/contexts/ada", timeout=DEADLINE), 401)
+    problem(httpx.post(f"{url}/contexts/ada/messages", json={"text": "x"}, timeout=DEADLINE), 401)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_its_dependency_does_not_allow_is_refused(ada: httpx.Client, url: s
 )
 def test_web_sockets_are_refused_with_a_status(url: str, target: str, headers: dict[str, str], status: int) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        connect(f"ws{url[4:]}{target}", additional_headers=headers)
+        connect(f"ws{url[4:]}{target}", additional_headers=headers, open_timeout=DEADLINE)
     assert refused.value.response.status_code == status
 
 
@@ -116,14 +116,14 @@ def test_mistakes_are_problems_here_too(ada: httpx.Client) -> None:
 
 
 def test_its_openapi_has_the_endpoints_below_their_prefix(ada: httpx.Client) -> None:
-    paths = httpx.get(str(ada.base_url.copy_with(path="/openapi.json"))).json()["paths"]
+    paths = httpx.get(str(ada.base_url.copy_with(path="/openapi.json")), timeout=DEADLINE).json()["paths"]
     assert "/chat/contexts/{context}/messages" in paths
     assert "/tokens" not in "".join(paths), "an application of its own gives its own tokens"
 
 
 def test_a_refusal_of_its_dependency_has_the_code_that_says_so(url: str) -> None:
-    problem(httpx.get(f"{url}/contexts/ada"), 401, "unauthorized")
-    problem(httpx.get(f"{url}/contexts/ada", headers={"X-User": "mallory"}), 403, "forbidden")
+    problem(httpx.get(f"{url}/contexts/ada", timeout=DEADLINE), 401, "unauthorized")
+    problem(httpx.get(f"{url}/contexts/ada", headers={"X-User": "mallory"}, timeout=DEADLINE), 403, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -146,10 +146,14 @@ def test_a_socket_that_is_refused_is_answered_by_a_problem(
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
 def test_pages_of_other_origins_are_refused_though_the_browser_sends_cookies(url: str, origin: str) -> None:
     own = {"Cookie": "user=ada", "Origin": origin}
-    problem(httpx.post(f"{url}/contexts/ada/messages", json={"text": "x"}, headers=own), 403, "wrong_origin")
-    problem(httpx.get(f"{url}/contexts/ada", headers=own), 403, "wrong_origin")
+    problem(
+        httpx.post(f"{url}/contexts/ada/messages", json={"text": "x"}, headers=own, timeout=DEADLINE),
+        403,
+        "wrong_origin",
+    )
+    problem(httpx.get(f"{url}/contexts/ada", headers=own, timeout=DEADLINE), 403, "wrong_origin")
     quiet = {"Cookie": "user=ada", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
-    problem(httpx.get(f"{url}/contexts/ada/events", headers=quiet), 403, "wrong_origin")
+    problem(httpx.get(f"{url}/contexts/ada/events", headers=quiet, timeout=DEADLINE), 403, "wrong_origin")
     address = f"ws{url[4:]}/contexts/ada/events"
     with (
         pytest.raises(InvalidStatus) as refused,
@@ -162,7 +166,7 @@ def test_pages_of_other_origins_are_refused_though_the_browser_sends_cookies(url
 @pytest.mark.parametrize("origin", ["https://app.example", None])
 def test_pages_of_its_own_and_of_origins_that_it_names_are_served(url: str, origin: str | None) -> None:
     own = {"Cookie": "user=ada", "Origin": origin or url.removesuffix("/chat")}
-    answer = httpx.post(f"{url}/contexts/ada/messages", json={"text": "x"}, headers=own)
+    answer = httpx.post(f"{url}/contexts/ada/messages", json={"text": "x"}, headers=own, timeout=DEADLINE)
     assert answer.status_code == 201
 
 

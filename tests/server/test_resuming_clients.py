@@ -73,9 +73,9 @@ def through_nginx(server: ServerProcess, directory: Path) -> Iterator[str]:
     conf.write_text(CONF.format(directory=directory, port=port, url=server.url.replace("localhost", "127.0.0.1")))
     with subprocess.Popen([program, "-p", str(directory), "-c", str(conf)], stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + DEADLINE
-        while not answers(port):
-            assert time.monotonic() < deadline and process.poll() is None
         try:
+            while not answers(port):
+                assert time.monotonic() < deadline and process.poll() is None
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()

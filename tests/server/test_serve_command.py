@@ -59,6 +59,7 @@ def test_a_store_that_is_made_is_told(start: Start, path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_streams_and_the_process(start: Start, number: int) -> None:
     server = start()
@@ -83,7 +84,9 @@ def test_a_client_goes_on_where_it_was_when_the_server_was_started_anew(start: S
             seen = next(stream)
     first.stop()
     second = start(port=first.port)
-    with httpx.Client(base_url=second.url, headers={"Authorization": f"Bearer {first.token}"}) as client:
+    with httpx.Client(
+        base_url=second.url, headers={"Authorization": f"Bearer {first.token}"}, timeout=DEADLINE
+    ) as client:
         append(client, "c", "after")
         params = {"follow": False}
         with events(client, "/contexts/c/events", params=params, headers={"Last-Event-ID": seen.id}) as stream:

@@ -64,6 +64,7 @@ SOCKET = (
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize(("lines", "when"), [((), "before"), ((), "after"), (SOCKET, "before")])
 def test_fifty_clients_that_read_nothing_of_twenty_megabytes_take_few_of_them(
     start: Callable[..., ServerProcess],

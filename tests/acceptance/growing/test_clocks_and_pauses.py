@@ -14,7 +14,7 @@ from data_support import report
 from chatstore import ChatStore, RunEnded
 from growing.processes import Process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
 
 CONTEXT = "paused"
 LEASE = 1
@@ -66,7 +66,6 @@ def test_a_writer_that_stood_still_beyond_its_lease_is_refused_and_can_start_ane
         assert do(worker, "end")["value"] == "anew"
 
 
-@pytest.mark.timed
 def test_a_run_begun_at_once_after_a_pause_ends_when_its_process_dies(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     given = {"path": path, "context": CONTEXT, "lease": LEASE, "seconds": SECONDS}

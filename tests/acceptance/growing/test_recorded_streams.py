@@ -62,7 +62,7 @@ def test_every_follower_of_recorded_streams_gets_each_text_once_and_in_order(
         "path": tmp_path / "chat.db",
         "contexts": CONTEXTS,
         "blocks": blocks_of(all_streams),
-        "seconds": 300 if kills > 100 else 30,
+        "seconds": 300,
     }
     records = {name: tmp_path / f"{name}.jsonl" for name in ("first", "late", "killed")}
 

@@ -19,7 +19,7 @@ from growing.worker import WORD
 CONTEXT = "stopped"
 WITHIN = 0.1
 """Seconds after its next write in which a writer learns that it was stopped."""
-SECONDS = 20
+SECONDS = 60
 
 
 class Resumer:

@@ -175,8 +175,9 @@ async def test_a_task_that_is_cancelled_in_the_middle_of_an_event(path: Path, li
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_an_agent_that_is_idle_has_failed_and_goes_on(face: str, path: Path) -> None:
+def test_an_agent_that_is_idle_has_failed_and_goes_on(face: str, path: Path, begin_idling: Callable[[], None]) -> None:
     def until_it_ended() -> None:
+        begin_idling()
         with ChatStore(path) as store:
             history = store.history(CONTEXT)
             for _ in history.subscribe(run=history.runs()[-1].id, timeout=DEADLINE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from recorded import CONTEXT, DEADLINE, Process, ended, follower
 from recorder_promises import Poison
 from scripted_agents import add, agent, call, growing, message, run, shapes
 
-from chatstore import AsyncChatStore, ChatStore, RunCancelled
+from chatstore import AsyncChatStore, ChatStore, RunCancelled, TextAppended
 from chatstore.recorders.openai_agents import ChatStoreSession, record
 
 HERE = Path(__file__).parent
@@ -132,14 +133,15 @@ async def test_a_task_that_is_cancelled_cancels_the_run(async_store: AsyncChatSt
     assert shapes(await session.history.get_messages())[1] == ("message", "cancelled", "poet", "half ")
 
 
-async def test_nothing_comes_for_too_long(async_store: AsyncChatStore) -> None:
+async def test_nothing_comes_for_too_long(async_store: AsyncChatStore, begin_idling: Callable[[], None]) -> None:
     session = ChatStoreSession(async_store.history(CONTEXT))
     go_on = asyncio.Event()
     result = run(agent("poet", [growing("half of it", "half ", go_on, "of it")]), "go", session=session)
 
     async def until_it_ended(run_id: str) -> None:
-        async for _ in session.history.subscribe(run=run_id, timeout=DEADLINE):
-            pass
+        async for change in session.history.subscribe(run=run_id, timeout=DEADLINE):
+            if isinstance(change, TextAppended):
+                begin_idling()
         go_on.set()
 
     recording = record(result, session, idle_limit=0.2)
