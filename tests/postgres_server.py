@@ -155,8 +155,12 @@ def empty_database() -> str:
 
 
 def drop(url: str) -> None:
-    """Removes a database. Fails where anybody is connected to it still."""
-    _run(f"DROP DATABASE IF EXISTS {make_url(url).database}")
+    """Removes a database. Fails where anybody is connected to it still: what was closed has left it soon."""
+    name = make_url(url).database
+    asked = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
+    with psycopg.connect(server(), autocommit=True) as conn:
+        wait_until(lambda: conn.execute(asked, [name]).fetchone() is None)
+        conn.execute(f"DROP DATABASE IF EXISTS {name}")
 
 
 def _run(statement: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from sqlalchemy.pool import Pool
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from chatstore import AsyncChatStore, BlockAdded, BlockDraft, ChatStore, History, Tag
-from chatstore.writing.growing import PAUSED
+from chatstore.writing import growing
 
 APPEND = ["BEGIN", "PRAGMA data_version", "INSERT INTO blocks", "INSERT INTO changes", "UPDATE histories", "COMMIT"]
 """The statements of an append to a history that this process wrote to before, while no other process wrote."""
@@ -163,7 +162,10 @@ async def test_the_appends_of_a_hundred_tasks_are_committed_together(
         assert ran.count("SELECT") == 0
 
 
-def test_the_tokens_of_a_hundred_open_blocks_share_a_transaction(history: History, ran: Statements) -> None:
+def test_the_tokens_of_a_hundred_open_blocks_share_a_transaction(
+    history: History, ran: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "PAUSED", 600.0)
     writers = [history.open_message() for _ in range(100)]
     with sqlite3.connect(history._store.path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")  # until it ends, everything has to wait
@@ -182,17 +184,20 @@ def test_the_tokens_of_a_hundred_open_blocks_share_a_transaction(history: Histor
         assert writer.close().text == "token " * 50
 
 
-def test_a_thread_that_writes_to_many_blocks_in_turn_waits_at_none_of_them(history: History) -> None:
+def test_a_thread_that_writes_to_many_blocks_in_turn_waits_at_none_of_them(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "PAUSED", 600.0)
     writers = [history.open_message() for _ in range(3)]
     for writer in writers:
         writer.write("the first ")
         writer.flush()
     with sqlite3.connect(history._store.path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")  # whoever waited for a commit would wait until StoreBusy
-        for _ in range(2):  # a turn takes longer than the pause after which a lone writer waits
+        for _ in range(2):
             for writer in writers:
+                writer._growing._last -= 601  # a turn takes longer than the pause after which a lone writer waits
                 writer.write("text ")
-                time.sleep(PAUSED / 2)  # the pause is what is tested
         other.execute("ROLLBACK")
     other.close()
     assert {writer.close().text for writer in writers} == {"the first text text "}

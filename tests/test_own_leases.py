@@ -130,7 +130,7 @@ HOLDER = """
 import sys
 from chatstore import ChatStore
 
-with ChatStore(sys.argv[1], lease=1) as store, store.history("c").run():
+with ChatStore(sys.argv[1], lease=5) as store, store.history("c").run():
     print("running", flush=True)
     sys.stdin.readline()
     store.history("c").append_status_message("done")
@@ -139,7 +139,7 @@ with ChatStore(sys.argv[1], lease=1) as store, store.history("c").run():
 
 @contextmanager
 def followed_holder(path: Path) -> Iterator[tuple[subprocess.Popen[str], ChatStore]]:
-    """Another process with a run under a lease of a second, and a store that watches over it."""
+    """Another process with a run under a lease of five seconds, and a store that watches over it."""
     given = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -168,8 +168,8 @@ def watched_for(store: ChatStore, seconds: float) -> None:
 def test_who_cannot_renew_because_another_keeps_all_from_writing_is_not_taken_for_dead(path: Path) -> None:
     with followed_holder(path) as (holder, store):
         with locked(path):
-            watched_for(store, 2.5)
-        watched_for(store, 1.0)
+            watched_for(store, 7)
+        watched_for(store, 5)
         assert store.history("c").runs()[0].state == "running"
         holder.communicate("go on\n", timeout=20)
         assert (holder.wait(20), store.history("c").runs()[0].state) == (0, "completed")
@@ -179,6 +179,8 @@ def test_in_a_store_that_nobody_writes_to_a_holder_that_is_not_seen_ends_after_i
     with followed_holder(path) as (holder, store):
         with closing(sqlite3.connect(path, isolation_level=None)) as conn:
             # As a backup has it, that is opened while the holder of the original lives, and renews there.
+            conn.execute("BEGIN IMMEDIATE")  # or else it might be stopped while it has the lock
             holder.send_signal(signal.SIGSTOP)
             conn.execute("UPDATE leases SET machine = 'elsewhere'")
+            conn.execute("COMMIT")
         until(lambda: store.history("c").runs()[0].state == "interrupted")

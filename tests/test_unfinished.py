@@ -31,6 +31,7 @@ from chatstore import (
     StoreDamaged,
     UsageError,
 )
+from chatstore.writing import growing
 
 
 def test_a_run_that_ends_keeps_the_text_of_its_open_blocks(store: ChatStore) -> None:
@@ -41,7 +42,10 @@ def test_a_run_that_ends_keeps_the_text_of_its_open_blocks(store: ChatStore) -> 
     assert (block.state, block.text) == ("closed", "hello")
 
 
-def test_text_given_while_the_disk_was_busy_is_kept_by_the_end_of_the_run(store: ChatStore, path: Path) -> None:
+def test_text_given_while_the_disk_was_busy_is_kept_by_the_end_of_the_run(
+    store: ChatStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "PAUSED", 1e9)  # a writer that pauses would wait for the disk
     history = store.history("c")
     tokens = [f"{number} " for number in range(50)]
     with history.run():
@@ -139,15 +143,18 @@ def test_a_submitted_run_whose_end_the_disk_refused_is_ended_later_and_has_its_r
 
 
 @pytest.mark.slow
-def test_text_of_a_writer_that_is_dropped_is_stored_once_however_busy_the_disk_was(path: Path) -> None:
-    with ChatStore(path, busy_timeout=0.3) as store:
+def test_text_of_a_writer_that_is_dropped_is_stored_once_however_busy_the_disk_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "PAUSED", 1e9)
+    with ChatStore(path, busy_timeout=3) as store:
         history = store.history("c")
         writer = history.open_message()
-        growing, flusher = writer._growing, store._open().flusher
+        grown, flusher = writer._growing, store._open().flusher
         with locked(path):
             writer.write("a")
-            until(lambda: growing._in_flight == "a")
-            growing.add("b")  # while the first piece is on its way
+            until(lambda: grown._in_flight == "a")
+            grown.add("b")  # while the first piece is on its way
             del writer
             gc.collect()
             until(lambda: bool(flusher.unfinished))
@@ -326,7 +333,7 @@ def test_a_run_whose_beginning_was_cancelled_is_so_though_the_store_closes_at_on
 async def test_an_end_that_the_disk_refuses_after_its_task_was_cancelled_is_stored_later(path: Path) -> None:
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-    async with AsyncChatStore(path, busy_timeout=0.3) as store:
+    async with AsyncChatStore(path, busy_timeout=3) as store:
         core, history = await store._open(), store.history("c")
         writer = history.open_message()
 

@@ -16,7 +16,7 @@ from machine.working import Work, WorkingMachine
 
 WORTH_KILLING = 15
 """Calls that a process answers before it may die: without time to live there is nothing to lose."""
-ENDED_WITHIN = 10.0
+ENDED_WITHIN = 60.0
 """Seconds in which what a dead process left open is ended."""
 
 

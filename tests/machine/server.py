@@ -21,7 +21,7 @@ from chatstore import AsyncChatStore
 from chatstore.server import Access, ServerLimits
 from chatstore.server.serving import Server, listening, run
 
-LIMITS = ServerLimits(rate=1_000_000, heartbeat=1.0, lease=2.0)
+LIMITS = ServerLimits(rate=1_000_000, heartbeat=1.0, lease=3.0)
 EVERYTHING = Access("the machine", write=True, admin=True, expires_at=4e9)
 
 

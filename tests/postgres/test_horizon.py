@@ -21,7 +21,7 @@ from chatstore import BlockAdded, BlockDraft, ChatStore
 from chatstore.databases.postgres.database import PostgresDatabase
 from chatstore.operations.prepared import driver
 
-SOON = 3.0
+SOON = 20.0
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def late(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, threa
         if "application_name=late" in self.location:
             driver(conn)._pipeline.sync()  # type: ignore[arg-type]
             waits.set()
-            assert may.wait(8)
+            assert may.wait(60)
         commit(self, conn, *told)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PostgresDatabase, "commit", paused)
@@ -48,7 +48,7 @@ def test_what_commits_late_is_not_skipped(url: str, late: tuple[str, threading.E
     with ChatStore(url) as store, ChatStore(late_url) as slow, Watcher(store) as everything:
         writing = threading.Thread(target=slow.history("slow").append_user_message, args=("begun first",))
         writing.start()
-        assert waits.wait(5)
+        assert waits.wait(20)
         with Watcher(store.history("quick")) as quick:
             store.history("quick").append_user_message("committed first")
             assert quick.text(SOON) == "committed first", "the log of one context does not wait for others"

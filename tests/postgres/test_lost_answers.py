@@ -161,6 +161,7 @@ def test_a_lease_taken_in_a_commit_that_a_signal_comes_behind_is_held(url: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_an_append_whose_answer_never_comes_is_stored_once(url: str, proxy: Proxy) -> None:
     with ChatStore(proxy.url) as store:
         history = store.history("cut")
@@ -173,6 +174,7 @@ def test_an_append_whose_answer_never_comes_is_stored_once(url: str, proxy: Prox
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_readers_and_subscribers_recover_from_a_network_that_says_nothing(url: str, proxy: Proxy) -> None:
     with ChatStore(proxy.url) as store, ChatStore(url) as other:
         history, written = store.history("c"), other.history("c")

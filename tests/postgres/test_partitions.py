@@ -92,6 +92,7 @@ def test_counters_change_in_place(url: str) -> None:
         for number in range(500):
             history.append_user_message(str(number))
     with psycopg.connect(url, autocommit=True) as conn:
+        postgres_server.wait_for_others(conn)  # as they leave, they tell what they counted
         conn.execute("SELECT pg_stat_force_next_flush()")
         options, size = conn.execute(
             "SELECT reloptions::text, pg_relation_size(oid) FROM pg_class WHERE oid = 'chatstore.histories'::regclass"

@@ -44,6 +44,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.timed
 def test_changes_arrive_and_that_listen_does_not_work_is_said_once(
     url: str, pooled: str, caplog: pytest.LogCaptureFixture
 ) -> None:

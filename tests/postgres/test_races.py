@@ -12,6 +12,7 @@ from typing import Any
 import other_processes
 import psycopg
 import pytest
+from nats_server import wait_until
 from postgres_server import beside
 
 from chatstore import AsyncChatStore, ChatStore, Part
@@ -226,6 +227,8 @@ def test_a_store_that_closes_while_a_commit_waits_stores_it(url: str) -> None:
     with psycopg.connect(url) as conn:
         conn.execute("LOCK TABLE chatstore.histories IN ACCESS EXCLUSIVE MODE")
         writing = in_background(lambda: stored.append(store.history("c").append_user_message("waits").text))
+        waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: conn.execute(waits).fetchone() is not None)
         closing = in_background(store.close)
         assert writing.is_alive() and closing.is_alive()
         conn.rollback()

@@ -50,6 +50,7 @@ def told_until(child: Child, last: str) -> list[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("processes", "appends", "streams", "subscribers", "kills", "restart"),
     [
