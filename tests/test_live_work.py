@@ -15,6 +15,7 @@ import pytest
 
 from chatstore import (
     AsyncChatStore,
+    BlockAdded,
     Change,
     ChatStore,
     StoreClosed,
@@ -343,3 +344,32 @@ def test_subscriptions_with_one_selection_share_what_follows_a_position(path: Pa
         selected = other.behind(1)
         assert selected is not None
         assert selected.ready[0][1] is batch.ready[0][1]
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["who opened it stays", "who opened it leaves"])
+async def test_who_comes_to_a_window_that_another_just_opened_misses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    looks: list[object] = []
+    look = Follower.look
+    monkeypatch.setattr(Follower, "look", lambda self, marks=None: (looks.append(marks), look(self, marks))[1])
+    async with AsyncChatStore(path) as store:
+        history, other = store.history("c"), store.history("other")
+        await history.append_user_message("first")
+        async with other.subscribe() as beside, history.subscribe() as opener, history.subscribe() as second:
+            idle = asyncio.create_task(anext(beside))  # the hub follows already
+            await anext(opener), await anext(second)
+            # Both have read the database, and neither has joined the channel: nobody is told of this.
+            await history.append_user_message("meanwhile")
+            before = len(looks)
+            await reached(lambda: len(looks) > before + 1)  # and the hub has seen to that commit
+            first = asyncio.create_task(anext(opener))
+            coming = asyncio.create_task(anext(second))
+            await asyncio.sleep(0)
+            if leaves:
+                first.cancel()
+            async with asyncio.timeout(20):
+                change = await coming
+            assert isinstance(change, BlockAdded) and change.block.text == "meanwhile"
+            assert leaves or await first == change
+            idle.cancel()

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
+from weakref import ReferenceType, ref
 
 from chatstore.changes import Entry
 from chatstore.cursor import CursorFactory, Position, context_mark
@@ -54,7 +55,18 @@ class Channel:
     has read on behind it. No I/O and no locks: the hub holds its lock around every call.
     """
 
-    __slots__ = ("__weakref__", "_characters", "_entries", "base", "context_id", "failure", "head", "mark", "waiting")
+    __slots__ = (
+        "__weakref__",
+        "_characters",
+        "_entries",
+        "_opener",
+        "base",
+        "context_id",
+        "failure",
+        "head",
+        "mark",
+        "waiting",
+    )
 
     def __init__(self, context_id: str) -> None:
         self.context_id: str = context_id
@@ -65,6 +77,19 @@ class Channel:
         self.waiting: set[View] = set()
         self._entries: deque[Entry] = deque()
         self._characters = 0
+        self._opener: ReferenceType[Waiter] | None = None
+
+    def open_at(self, position: int, waiter: Waiter) -> None:
+        """Opens a window for somebody who reads the database once more, for what was committed before it was open."""
+        self.skip_to(position)
+        self._opener = ref(waiter)
+
+    def is_settled(self, waiter: Waiter) -> bool:
+        """Whether all that was committed before the window was open is known to who waits at its head. If not, whoever
+        asks sees to it: this is told once."""
+        opener, self._opener = self._opener, None
+        # Another than who opened it may have read the database before that, and not since.
+        return opener is None or opener() is waiter
 
     def extend(self, entries: Iterable[Entry]) -> bool:
         """Adds what follows the head; what is known already is passed over. False at a gap, which stays unfilled."""
@@ -109,6 +134,10 @@ class Channel:
         """Who waited until now; nobody does any more. `position`: the former head, where they stand, if it moved."""
         views, self.waiting = self.waiting, set()
         return [woken for view in views for woken in view.release(position)]
+
+    def moved_on(self, before: int | None) -> list[Woken]:
+        """Who waited, if it has moved from its former head."""
+        return [] if before is None or before == self.head else self.release(before)
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)

@@ -122,9 +122,11 @@ class Hub:
             if channel.head is None or (position > channel.head and not channel.waiting):
                 # What was committed between the caller's read and now was not announced to the window that begins
                 # here: it has to read once more.
-                channel.skip_to(position)
+                channel.open_at(position, waiter)
                 return None
             if position >= channel.head:
+                if not channel.is_settled(waiter):
+                    self._gap(channel)
                 view.wait(waiter)
                 return WAIT
             return view.behind(position)
@@ -174,10 +176,13 @@ class Hub:
         """Adds entries to a channel; those who waited for it. Called with the lock held."""
         before = channel.head
         if not channel.extend(entries):
-            # Somebody else committed in between: the thread fills the gap from the database.
-            self._stale.add(channel)
-            self._nudge()
-        return _moved_on(channel, before)
+            self._gap(channel)  # somebody else committed in between
+        return channel.moved_on(before)
+
+    def _gap(self, channel: Channel) -> None:
+        """Has the thread read on from the end of a channel. Called with the lock held."""
+        self._stale.add(channel)
+        self._nudge()
 
     def _listeners(self) -> list[Woken]:
         """Who listens for any commit; nobody does any more. Called with the lock held."""
@@ -300,7 +305,7 @@ class Hub:
                 # More than is handed over to all (see `log.news`): each reads it in pages, when it gets there.
                 channel.skip_to(page.head)
             channel.fill(page.entries, page.position)
-            woken = _moved_on(channel, before)
+            woken = channel.moved_on(before)
         self._wake(woken)
 
     def tell(self) -> None:
@@ -343,8 +348,3 @@ class Hub:
 
 def _closed() -> StoreClosed:
     return StoreClosed("the store was closed under the subscription; open it again to go on")
-
-
-def _moved_on(channel: Channel, before: int | None) -> list[Woken]:
-    """Who waited for a channel, if it has moved from its former head."""
-    return [] if before is None or before == channel.head else channel.release(before)
