@@ -55,6 +55,7 @@ class Conversation:
         self._subscription: Subscribed | None = None
         self._sending = asyncio.Lock()
         self._code = 1000
+        self._ahead = False  # whether the cursor is behind a change that was not sent yet
         self.idle_since: float = 0.0
         self._beats: set[asyncio.Task[None]] = set()
 
@@ -105,9 +106,11 @@ class Conversation:
                 if not place.wants(change):
                     continue
                 self._service.metrics.delivered.tell(change)
+                self._ahead = True
                 made = self._encoded(change)
                 del change
                 await self._give(made)
+                self._ahead = False
                 del made
         except ChatStoreError as error:
             self._code = _FAILED
@@ -158,15 +161,18 @@ class Conversation:
         self._service.pulse.moved(self)
 
     def beat(self) -> None:
-        """Sends a sign of life, unless the client has not read the last yet."""
+        """Sends a sign of life, unless the client has not read the last yet, or a change is to be sent: a cursor that
+        led behind that would have it missed, if the connection broke off in between."""
         self.idle_since = asyncio.get_running_loop().time()
-        if self._sending.locked() or self._subscription is None:
+        if self._sending.locked() or self._ahead or self._subscription is None:
             return
         task = asyncio.get_running_loop().create_task(self._deliver_beat(self._subscription))
         self._beats.add(task)
         task.add_done_callback(self._beats.discard)
 
     async def _deliver_beat(self, subscription: Subscribed) -> None:
+        if self._sending.locked() or self._ahead:  # a change is a sign of life too
+            return
         with suppress(RuntimeError, WebSocketDisconnect):
             async with self._sending:
                 await self._socket.send_text(_heartbeat(subscription))

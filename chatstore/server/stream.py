@@ -80,6 +80,7 @@ class StreamResponse(Response):
         self._until, self._whole, self._form, self._first, self._before = until, whole, form, first, before
         self._turn = asyncio.Lock()  # what is sent in slices is not broken into
         self._stopped = self._dropped = False
+        self._ahead = True  # whether the cursor is behind a change that was not sent yet
         self._at_once, self.idle_since = 0, 0.0
         self._send: Send | None = None
         self._push: Callable[[bytes], bool] | None = None
@@ -164,12 +165,15 @@ class StreamResponse(Response):
                 await self._deliver(data)
             for change in self._first:
                 await self._give(self._framed(change))
+            self._ahead = False
             async for change in self._subscription:
                 if self._stopped or self._access.expired:  # timers stand still while a machine sleeps
                     return
+                self._ahead = True
                 made = self._framed(change)
                 del change  # while the client is waited for, only what it is sent is kept
                 await self._give(made)
+                self._ahead = False
                 del made
                 if self._until is not None and self._until():
                     break
@@ -226,9 +230,10 @@ class StreamResponse(Response):
         self._service.pulse.moved(self)
 
     def beat(self) -> None:
-        """Sends a sign of life, unless the client has not read the last yet."""
+        """Sends a sign of life, unless the client has not read the last yet, or a change is to be sent. A cursor that
+        led behind that would have it missed, if the stream broke off in between."""
         self.idle_since = asyncio.get_running_loop().time()
-        if self._turn.locked() or self._beat is None or self._stopped or self._pushed(self._beat):
+        if self._turn.locked() or self._ahead or self._beat is None or self._stopped or self._pushed(self._beat):
             return
         task = asyncio.get_running_loop().create_task(self._deliver_beat(self._beat))
         self._beats.add(task)
@@ -239,7 +244,7 @@ class StreamResponse(Response):
         return self._push is not None and self._push(beat(self._subscription.cursor))
 
     async def _deliver_beat(self, beat: Callable[[str | None], bytes]) -> None:
-        if self._turn.locked() or self._stopped:  # a change is a sign of life too
+        if self._turn.locked() or self._ahead or self._stopped:  # a change is a sign of life too
             return
         # The cursor is asked for here: behind a change that was sent meanwhile, an older one would lead back.
         with suppress(OSError):

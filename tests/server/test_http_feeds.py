@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import httpx
@@ -14,6 +18,8 @@ from httpx_sse import EventSource
 from websockets.exceptions import ConnectionClosed
 
 from chatstore.server import ServerLimits
+from chatstore.server.sockets import Conversation
+from chatstore.server.stream import StreamResponse
 from chatstore.wire import changes
 
 Serve = Callable[..., Served]
@@ -288,3 +294,38 @@ def test_a_web_socket_beats(serve: Serve) -> None:
     head = served.client().get("/contexts/c/head").json()["head"]
     with served.socket("/contexts/c/events") as socket:
         assert json.loads(socket.recv(DEADLINE)) == {"change": "heartbeat", "cursor": head}
+
+
+@pytest.mark.parametrize("way", ["events", "socket"])
+def test_no_heartbeat_leads_behind_a_change_that_was_not_sent_yet(
+    serve: Serve, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beaten = threading.Semaphore(0)
+    for kind in (StreamResponse, Conversation):
+        monkeypatch.setattr(kind, "beat", lambda self, beat=kind.beat: (beat(self), beaten.release())[0])
+    served = serve(limits=ServerLimits(heartbeat=0.05))
+    client = served.client()
+    encoded = served.service.encoded
+    encoded._threads.total_tokens = 1
+    [first] = append(client, "c", "first")
+    in_loop = partial(asyncio.run_coroutine_threadsafe, loop=served.loop)
+    in_loop(encoded._threads.acquire_on_behalf_of("the test")).result(DEADLINE)  # what is heavy waits to be encoded
+    with following(served, client, way, first["cursor"]) as told:
+        [heavy] = append(client, "c", "x" * 100_000)
+        eventually(lambda: len(encoded._heavy) > 0, "the change is not sent in this way")
+        for _ in range(3):
+            assert beaten.acquire(timeout=DEADLINE)
+        served.loop.call_soon_threadsafe(encoded._threads.release_on_behalf_of, "the test")
+        before = [*takewhile(lambda one: heavy["id"] not in one[1], told)]
+    assert {cursor for cursor, _ in before} <= {first["cursor"]}
+
+
+@contextmanager
+def following(served: Served, client: httpx.Client, way: str, after: str) -> Iterator[Iterator[tuple[str, str]]]:
+    """The cursor and the text of each thing that is told, signs of life among them."""
+    if way == "events":
+        with client.stream("GET", "/contexts/c/events", params={"after": after}) as response:
+            yield ((event.id, event.data) for event in EventSource(response).iter_sse())
+    else:
+        with served.socket(f"/contexts/c/events?after={after}") as socket:
+            yield ((json.loads(text).get("cursor", ""), str(text)) for text in socket)

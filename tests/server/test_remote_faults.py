@@ -267,8 +267,8 @@ def test_threads_that_follow_see_all_that_threads_write(served: Served) -> None:
     with ChatStore(served.url, token=served.token()) as remote, ThreadPoolExecutor(10) as pool:
 
         def follow() -> list[str]:
-            with remote.history("c").subscribe() as subscription:
-                return [next(subscription).block.text for _ in range(100)]  # type: ignore[union-attr]
+            with remote.history("c").subscribe(timeout=DEADLINE) as subscription:
+                return [change.block.text for change, _ in zip(subscription, range(100), strict=False)]  # type: ignore[union-attr]
 
         def write(name: int) -> None:
             for place in range(25):
