@@ -50,6 +50,8 @@ class StreamResponse(Response):
     """
 
     idle_since: float
+    _ahead: bool = True
+    """Whether the cursor is behind a change that was not sent yet."""
     # What the server can do with the connection, once it is known.
     _abort: Callable[[], None] | None = None
     _close: Callable[[], None] | None = None
@@ -80,7 +82,6 @@ class StreamResponse(Response):
         self._until, self._whole, self._form, self._first, self._before = until, whole, form, first, before
         self._turn = asyncio.Lock()  # what is sent in slices is not broken into
         self._stopped = self._dropped = False
-        self._ahead = True  # whether the cursor is behind a change that was not sent yet
         self._at_once, self.idle_since = 0, 0.0
         self._send: Send | None = None
         self._push: Callable[[bytes], bool] | None = None
