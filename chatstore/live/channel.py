@@ -84,9 +84,9 @@ class Channel:
         self.skip_to(position)
         self._opener = ref(waiter)
 
-    def is_settled(self, waiter: Waiter) -> bool:
-        """Whether all that was committed before the window was open is known to who waits at its head. If not, whoever
-        asks sees to it: this is told once."""
+    def settles(self, waiter: Waiter) -> bool:
+        """Whether somebody who comes to the head knows all that was committed before the window was open. If not, the
+        database has to be read from here, once for all: after this call the window counts as settled."""
         opener, self._opener = self._opener, None
         # Another than who opened it may have read the database before that, and not since.
         return opener is None or opener() is waiter

@@ -125,7 +125,7 @@ class Hub:
                 channel.open_at(position, waiter)
                 return None
             if position >= channel.head:
-                if not channel.is_settled(waiter):
+                if not channel.settles(waiter):
                     self._gap(channel)
                 view.wait(waiter)
                 return WAIT
