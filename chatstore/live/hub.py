@@ -114,8 +114,7 @@ class Hub:
         if waiter.loop is None:  # an event loop does not run on in a forked child
             self._owner.check()
         with self._lock:
-            if self._closed:
-                raise _closed()
+            self._check()
             channel = view.channel
             if channel.failure is not None:
                 raise again(channel.failure)
@@ -166,7 +165,7 @@ class Hub:
 
     def _check(self) -> None:
         if self._closed:
-            raise _closed()
+            raise StoreClosed("the store was closed under the subscription; open it again to go on")
 
     def _nudge(self) -> None:
         if self._waker is not None:
@@ -211,8 +210,7 @@ class Hub:
         self._ending.wait(max(self._not_before - time.monotonic(), 0.0))
         while not self._closed:
             try:
-                with self._database.readers.connect() as conn:
-                    self._follow(conn)
+                self._follow()
             except Exception as error:
                 if (pause := self._patience.pause(error)) is None:
                     raise
@@ -239,41 +237,45 @@ class Hub:
     def _fail(self, error: Exception) -> None:
         """Ends the subscriptions of now with an error; those to come get a new thread."""
         with self._lock:
-            channels = [*self._channels.values()]
             woken = self._everyone()
+            for channel in self._channels.values():
+                channel.failure = error
             # Those of now stay with who holds them, and with the failure; the next to join gets a channel that has
             # none.
             self._channels, self._views = WeakValueDictionary(), WeakValueDictionary()
             self._stale.clear()
             self._thread = None
             self._not_before = time.monotonic() + self._database.looks_every  # it fails again, perhaps
-            for channel in channels:
-                channel.failure = error
         self._wake(woken)
 
-    def _follow(self, conn: Connection) -> None:
-        """Arm, look, and wait only when there was nothing: what is committed in between is an event already."""
-        follower = Follower(self._database, conn, self._cursors, self)
+    def _follow(self) -> None:
+        """Arms, and only then takes a connection: what arming may have found broken is not looked with."""
         waker = self._make_waker()
         try:
             with self._lock:
                 self._waker = waker
-            found, due = False, 0.0
-            while not self._closed:
-                # What the waker found, it has had looked at already; but maybe only the contexts that it heard of.
-                if not found or time.monotonic() >= due:
-                    due = time.monotonic() + self._database.looks_every
-                    follower.look()
-                self._database.check_in_place()
-                self._look_after(conn)
-                self._remind()
-                self._patience = Patience(self._database, time.monotonic)  # it works again
-                self._say(None)
-                found = waker.wait(max(due - time.monotonic(), 0.0), follower.look)
+            with self._database.readers.connect() as conn:
+                self._look_and_wait(conn, waker)
         finally:
             with self._lock:
                 self._waker = None
             waker.close()
+
+    def _look_and_wait(self, conn: Connection, waker: Waker) -> None:
+        """Waits only when there was nothing: what is committed in between is an event already."""
+        follower = Follower(self._database, conn, self._cursors, self)
+        found, due = False, 0.0
+        while not self._closed:
+            # What the waker found, it has had looked at already; but maybe only the contexts that it heard of.
+            if not found or time.monotonic() >= due:
+                due = time.monotonic() + self._database.looks_every
+                follower.look()
+            self._database.check_in_place()
+            self._look_after(conn)
+            self._remind()
+            self._patience = Patience(self._database, time.monotonic)  # it works again
+            self._say(None)
+            found = waker.wait(max(due - time.monotonic(), 0.0), follower.look)
 
     # From here on to `tell`: what the follower asks of the hub (see `follower.Followed`).
 
@@ -344,7 +346,3 @@ class Hub:
     def _batch(self, view: View, position: int) -> Batch | None:
         with self._lock:
             return view.behind(position)
-
-
-def _closed() -> StoreClosed:
-    return StoreClosed("the store was closed under the subscription; open it again to go on")

@@ -20,7 +20,8 @@ _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # a filter of one instruction: k
 
 class Proxy:
     """Forwards connections to the server. At the next COMMIT it does what `at_commit` says: "before" or "after" the
-    server has committed it cuts the connection, or it goes on in silence ("silence")."""
+    server has committed it cuts the connection, or it goes on in silence ("silence"). At the next LISTEN it swallows
+    everything if it is told to by `deaf`."""
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
@@ -32,6 +33,7 @@ class Proxy:
             hide_password=False
         )
         self.at_commit: str | None = None
+        self.deaf = False
         self.lost = threading.Event()
         self.alone = False
         """Whether nobody is let in after that any more."""
@@ -99,6 +101,11 @@ class Proxy:
             said = client.recv(65_536)
             if b"COMMIT\0" in said and self.at_commit is not None:
                 return self._lose(said, client, server)
+            if b"LISTEN " in said and self.deaf:
+                self.deaf = False
+                self.swallow()
+                self.lost.set()
+                return True
             server.sendall(said)
             if not said:
                 return False

@@ -206,6 +206,19 @@ def test_readers_and_subscribers_recover_from_a_network_that_says_nothing(url: s
         assert time.monotonic() - begun < RECOVERED
 
 
+@pytest.mark.slow
+@pytest.mark.timed
+def test_so_do_they_when_it_falls_silent_as_they_begin_to_listen(url: str, proxy: Proxy) -> None:
+    with ChatStore(proxy.url) as store, ChatStore(url) as other:
+        proxy.deaf = True
+        with Watcher(store.history("c")) as watcher:
+            assert proxy.lost.wait(10)
+            begun = time.monotonic()
+            other.history("c").append_user_message("told")
+            assert watcher.text(60) == "told"
+            assert time.monotonic() - begun < RECOVERED
+
+
 def test_an_outage_is_said_once_by_what_follows_and_so_is_its_end(
     url: str, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:

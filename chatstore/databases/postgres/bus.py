@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Final
 
@@ -17,12 +17,13 @@ LISTENS: Final = "chatstore listen"
 
 
 class ServerBus:
-    """LISTEN and NOTIFY; see Bus. `listen_url`: where to listen, for behind a pooler that does not work."""
+    """LISTEN and NOTIFY; see Bus. `listen_url`: where to listen, for behind a pooler that does not work. `lost` is
+    called when a connection is."""
 
-    def __init__(self, url: PostgresUrl, listen_url: PostgresUrl, identity: str) -> None:
+    def __init__(self, url: PostgresUrl, listen_url: PostgresUrl, lost: Callable[[], None], identity: str) -> None:
         self._notifier = Notifier(partial(connect, url), identity)
         to_listen = partial(connect, listen_url, application_name=LISTENS, connect_timeout=CONNECT_SECONDS)
-        self._ear = Ear(partial(Listener, to_listen, identity, self._notifier.sender))
+        self._ear = Ear(partial(Listener, to_listen, identity, self._notifier.sender), lost)
 
     def behind_commit(self, contexts: Collection[str]) -> tuple[str, list[str]] | None:
         """The statement that tells it, in the packet of the commit; None while there was a notice a moment ago."""

@@ -105,7 +105,7 @@ class PostgresDatabase:
         self._writers = self._engine(size=1)
         self.identity: str = self._open()
         self._lock_key = lru_cache(maxsize=65_536)(partial(_lock_key, self.identity))
-        self._bus = (make_bus or partial(ServerBus, url, listens_at))(self.identity)
+        self._bus = (make_bus or partial(ServerBus, url, listens_at, self._pooling.forget))(self.identity)
 
     def _open(self) -> str:
         """The store's identity."""

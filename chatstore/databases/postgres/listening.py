@@ -114,8 +114,9 @@ class Ear:
 
     name = "listen"
 
-    def __init__(self, listener: Callable[[], Listener]) -> None:
+    def __init__(self, listener: Callable[[], Listener], lost: Callable[[], None]) -> None:
         self._listener = listener
+        self._lost = lost
         self._waker: Waker | None = None
         self._again: float | None = None
         self._pause = AGAIN
@@ -157,6 +158,8 @@ class Ear:
             listener = self._listener()
         except (NotHeard, psycopg.OperationalError) as error:
             self._say(error)
+            if not isinstance(error, NotHeard):
+                self._lost()  # the others are as old, and each would be waited for as long
             if not isinstance(error, Pooled):
                 self._again = time.monotonic() + self._pause
                 self._pause = min(2 * self._pause, SELDOM_AGAIN)
