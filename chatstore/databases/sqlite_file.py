@@ -16,11 +16,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, create_engine, event, insert, select
+from sqlalchemy import URL, Connection, create_engine, create_mock_engine, event, insert, select
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import ExecutableDDLElement
 
 from chatstore import ids
 from chatstore.cursor import IDENTITY_BYTES
@@ -209,10 +211,20 @@ def _fill(path: Path) -> None:
         for pragma in (f"page_size={PAGE_SIZE}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL"):
             conn.exec_driver_sql(f"PRAGMA {pragma}")
         conn.exec_driver_sql("BEGIN IMMEDIATE")
-        metadata.create_all(conn)
+        for statement in _schema():
+            conn.exec_driver_sql(statement)
         stamp(conn, SCHEMA_VERSION)
         conn.exec_driver_sql("COMMIT")
     engine.dispose()
+
+
+@cache
+def _schema() -> tuple[str, ...]:
+    """What makes the tables and indexes, compiled once: to compile it takes longer than to make a store."""
+    found: list[ExecutableDDLElement] = []
+    engine = create_mock_engine("sqlite://", lambda element, *_: found.append(element))
+    metadata.create_all(engine, checkfirst=False)
+    return tuple(str(element.compile(dialect=engine.dialect)) for element in found)
 
 
 def stamp(conn: Connection, version: int) -> None:
