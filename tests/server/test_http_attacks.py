@@ -65,7 +65,7 @@ def cookie(served: Served) -> httpx.Client:
 @pytest.mark.slow
 def test_106_a_token_that_expires_ends_the_streams_that_it_opened(served: Served, client: httpx.Client) -> None:
     append(client, "c", "one")
-    token = served.token("c", read=True, ttl=5)
+    token = served.token("c", read=True, ttl=10)
     short = served.client(token)
     with events(short, "/contexts/c/events") as stream, served.socket("/contexts/c/events", token) as opened:
         next(stream), opened.recv(DEADLINE)
@@ -78,7 +78,7 @@ def test_106_a_token_that_expires_ends_the_streams_that_it_opened(served: Served
 
 @pytest.mark.slow
 def test_106_a_token_that_expires_ends_the_poll_that_waits(served: Served) -> None:
-    short = served.client(served.token("c", read=True, ttl=5))
+    short = served.client(served.token("c", read=True, ttl=10))
     begun = time.monotonic()
     assert short.get("/contexts/c/events", params={"wait": 60, "after": "now"}).json()["changes"] == []
     assert time.monotonic() - begun < 50  # and not the sixty that it asked for
