@@ -20,6 +20,7 @@ from watching import Watcher
 
 from chatstore import AsyncChatStore, ChatStore
 from chatstore.cursor import context_mark
+from chatstore.databases.postgres.listening import AGAIN
 from chatstore.databases.postgres.notifying import channel_of
 
 BOUND = 1.0
@@ -93,6 +94,16 @@ def test_one_whose_listener_was_ended_sees_the_next_change_within_a_second_and_l
                 history.append_user_message(f"message {number} unheard")
                 assert watcher.next()[1] - begun < BOUND
                 assert (True,) in ended
+
+
+def test_listening_is_tried_soon_again_however_often_following_began_in_vain(url: str) -> None:
+    with ChatStore(url, listen_url="postgresql://127.0.0.1:9/nowhere") as store:
+        ear: Any = store._open().database.waker("auto")
+        for _ in range(5):
+            ear.close()
+            ear.open()
+        assert ear._again - time.monotonic() <= AGAIN
+        ear.close()
 
 
 @pytest.mark.slow

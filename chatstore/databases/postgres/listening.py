@@ -123,7 +123,8 @@ class Ear:
         self._said = False
 
     def open(self) -> Waker:
-        """Begins to listen."""
+        """Begins to listen. What was tried before, while nothing could be reached, puts nothing off."""
+        self._pause = AGAIN
         self._waker = self._listen()
         return self
 
