@@ -27,6 +27,8 @@ from chatstore.server.serving import Server, listening
 
 SECRET = "a secret of these tests, and of nothing else"
 DEADLINE = 30.0
+PLAIN: dict[str, Any] = {"timeout": DEADLINE, "verify": False}
+"""Of clients where nothing is encrypted: to load the certificates would take longer than most tests."""
 ALL = {"read": True, "write": True, "admin": True}
 
 
@@ -98,13 +100,11 @@ class Served:
     def client(self, token: str | None = None, **options: Any) -> httpx.Client:
         """A client that shows a token; by default one that may do everything."""
         headers = {"Authorization": f"Bearer {token or self.token()}", **options.pop("headers", {})}
-        return self._clients.enter_context(
-            httpx.Client(base_url=self.url, headers=headers, timeout=DEADLINE, **options)
-        )
+        return self._clients.enter_context(httpx.Client(base_url=self.url, headers=headers, **PLAIN, **options))
 
     def stranger(self, **options: Any) -> httpx.Client:
         """A client that shows nothing."""
-        return self._clients.enter_context(httpx.Client(base_url=self.url, timeout=DEADLINE, **options))
+        return self._clients.enter_context(httpx.Client(base_url=self.url, **PLAIN, **options))
 
     def socket(self, path: str, token: str | None = None, **options: Any) -> ClientConnection:
         """A WebSocket, open until the test ends at the latest."""
@@ -141,7 +141,7 @@ class ServerProcess:
 
     def client(self, **options: Any) -> httpx.Client:
         """A client that shows the token of the link."""
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=DEADLINE, **options)
+        return httpx.Client(base_url=self.url, headers=self.headers, **PLAIN, **options)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Sends a signal, and waits for the end."""
