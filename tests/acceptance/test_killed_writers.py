@@ -118,7 +118,12 @@ def check_batches(blocks: list[Block]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rounds", "writers"), [(10, 4), pytest.param(200, 4, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+    ("rounds", "writers"),
+    [
+        (10, 4),
+        pytest.param(60, 4, marks=pytest.mark.slow),
+        pytest.param(200, 4, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(1200)]),
+    ],
 )
 def test_killed_writers_lose_nothing_acknowledged_and_tear_no_batch(tmp_path: Path, rounds: int, writers: int) -> None:
     seen = Seen(tmp_path / "chat.db")

@@ -56,7 +56,14 @@ class Steps:
         self.count += 1
 
 
-@pytest.mark.parametrize("long", [10_000, pytest.param(200_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "long",
+    [
+        10_000,
+        pytest.param(50_000, marks=pytest.mark.slow),
+        pytest.param(200_000, marks=[pytest.mark.slow, pytest.mark.soak]),
+    ],
+)
 def test_reading_the_end_takes_as_many_steps_in_a_long_history_as_in_a_short_one(tmp_path: Path, long: int) -> None:
     with ChatStore(tmp_path / "chat.db") as store:
         short_history, long_history = store.history("short"), store.history("long")

@@ -76,7 +76,14 @@ def check_printed(printed: list[Any], path: Path, appends: int) -> None:
         assert own == [f"w{writer} {number}" for number in range(len(own))]
 
 
-@pytest.mark.parametrize("appends", [600, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "appends",
+    [
+        600,
+        pytest.param(3_000, marks=pytest.mark.slow),
+        pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.soak]),
+    ],
+)
 def test_tail_prints_every_block_of_three_processes_once_and_in_order(tmp_path: Path, appends: int) -> None:
     path = tmp_path / "chat.db"
     writing = pacers(path, pause=0)

@@ -47,8 +47,8 @@ def test_every_real_conversation_comes_back_equal_and_its_transcript_is_what_was
     messages = sum(map(len, conversations.values()))
     with ChatStore(path) as store:
         blocks, text = _read(store)
-        for id, messages in conversations.items():
-            said = _said(messages)
+        for id, sent in conversations.items():
+            said = _said(sent)
             transcript = store.history(id).get_messages(kind="transcript")
             texts = {*said}
             assert [block.text for block in transcript if block.text in texts] == said

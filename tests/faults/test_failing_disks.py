@@ -95,7 +95,7 @@ def errors(said: list[Any]) -> list[tuple[str, str]]:
     "every",
     [
         29,
-        pytest.param(5, marks=[pytest.mark.slow]),
+        pytest.param(11, marks=[pytest.mark.slow]),
         pytest.param(1, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
@@ -130,7 +130,14 @@ def test_a_disk_that_fails_once_fails_one_call_and_loses_nothing(
     assert {name for _, name in met} == wanted
 
 
-@pytest.mark.parametrize("every", [47, pytest.param(9, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize(
+    "every",
+    [
+        47,
+        pytest.param(19, marks=pytest.mark.slow),
+        pytest.param(9, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)]),
+    ],
+)
 @pytest.mark.parametrize(("calls", "error"), [(WRITES, "ENOSPC"), (WRITES, "EIO"), (SYNCS, "EIO")])
 def test_a_disk_that_fails_from_some_moment_on_loses_nothing_and_is_read(
     mother: Mother, tmp_path: Path, calls: str, error: str, every: int

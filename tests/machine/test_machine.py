@@ -70,7 +70,7 @@ def seed_of_this_run() -> int:
     return number
 
 
-def sizes(*cases: tuple[Any, ...], quick: int, patient: int = 30) -> list[Any]:
+def sizes(*cases: tuple[Any, ...], quick: int, patient: int = 15) -> list[Any]:
     """Cases with the examples and steps of a quick run, of a patient one, and of a whole one."""
     found: list[Any] = [(*case, quick, 30) for case in cases]
     for examples, mark in ((patient, []), (300, [pytest.mark.soak])):
