@@ -30,7 +30,7 @@ copy(*sys.argv[1:], progress=told)
 """
 
 
-@pytest.mark.parametrize("largest", [200_000, pytest.param(None, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("largest", [200_000, pytest.param(None, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
 def test_real_conversations_go_to_a_server_and_back(
     tmp_path: Path, new_place: Callable[[str], str], largest: int | None
 ) -> None:
