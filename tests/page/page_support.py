@@ -23,7 +23,7 @@ from chatstore import Block, BlockDraft, ChatStore
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 """Seconds within which anything has to happen that is waited for."""
 
 SECRET = "a secret of the tests, which is long enough"

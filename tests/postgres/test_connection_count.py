@@ -61,7 +61,7 @@ def test_a_process_takes_one_to_read_one_to_write_one_to_tell_and_one_to_listen(
         soon(count, 1)  # opening reads
         history.append_user_message("a lone append tells by the connection that it writes by")
         soon(count, 2)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while count() != 3:  # one of the next comes within 2 ms of the last, and a thread tells
             assert time.monotonic() < deadline
             for _ in range(20):
@@ -69,7 +69,9 @@ def test_a_process_takes_one_to_read_one_to_write_one_to_tell_and_one_to_listen(
         with history.subscribe(after="now") as changes:
             follower = threading.Thread(target=next, args=(changes, None))
             follower.start()
-            soon(count, 5)  # one that listens, and one that reads for all who follow
+            while count() != 5:  # one that listens, and one that reads for all who follow: a read finds it taken
+                assert time.monotonic() < deadline
+                history.count()
             changes.close()
             follower.join()
     soon(count, 0)
